@@ -1,0 +1,228 @@
+"""Brings a database to the schema of this checkout: `apply(dsn)`, or `python -m shared.migrate DSN`.
+
+Three steps, each safe to repeat and safe while others do the same:
+1. `sql/bootstrap/*.sql` creates the roles and the schema `auth` that Supabase has and plain PostgreSQL lacks.
+2. `sql/migrations/NNNN_name.sql`, once each, recorded in the table that the Supabase CLI uses for the same purpose.
+3. `sql/functions`, `sql/views`, `sql/policies.sql`, `sql/seed`: all of them again, in one transaction, when any file
+   changed; so nobody ever meets a new function without its grants. What no file creates any more is dropped.
+"""
+
+import argparse
+import hashlib
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import psycopg
+from psycopg import errors
+
+SQL = Path(__file__).resolve().parent.parent / "sql"
+LOCK = 7_235_341_902  # any number that nobody else locks
+ATTEMPTS = 5
+BUSY = (errors.LockNotAvailable, errors.DeadlockDetected)
+# What `create or replace` answers when only dropping first would do: another result type, other columns.
+REPLACE_REFUSED = (errors.InvalidFunctionDefinition, errors.InvalidTableDefinition)
+TOKEN = re.compile(
+    r"--[^\n]*|/\*.*?\*/|\be'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|\"[^\"]*\"|\$(\w*)\$.*?\$\1\$|;", re.DOTALL | re.IGNORECASE
+)
+BLANK = re.compile(r"(?:\s+|--[^\n]*|/\*.*?\*/)*", re.DOTALL)
+VERSION = re.compile(r"(\d{4})_(\w+)\.sql")
+CREATED = re.compile(
+    r"\bcreate\s+(?:or\s+replace\s+)?(?:function|procedure|view|policy)\s+(?:\w+\.)?\"?(\w+)", re.IGNORECASE
+)
+# What step 3 may have created: how to name it, a stamp that changes when it is created anew, its bare name.
+DEFINED = """
+select format('policy %I on %s', p.polname, p.polrelid::regclass), p.oid || '/' || p.xmin, p.polname::text
+  from pg_policy p join pg_class c on c.oid = p.polrelid and c.relnamespace = to_regnamespace('billing')
+union all
+select 'view ' || c.oid::regclass, c.oid || '/' || r.xmin, c.relname
+  from pg_class c join pg_rewrite r on r.ev_class = c.oid
+ where c.relnamespace = to_regnamespace('billing') and c.relkind = 'v'
+union all
+select 'routine ' || p.oid::regprocedure, p.oid || '/' || p.xmin, p.proname
+  from pg_proc p
+ where p.pronamespace = to_regnamespace('billing')
+   and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')
+"""
+HISTORY = """
+create schema if not exists supabase_migrations;
+create table if not exists supabase_migrations.schema_migrations (version text primary key, statements text[], name text);
+"""
+FILES = """
+create schema if not exists billing;
+create table if not exists billing.schema_files (name text primary key, hash text not null);
+alter table billing.schema_files enable row level security;
+"""
+Connection = psycopg.Connection[tuple[str, ...]]
+T = TypeVar("T")
+
+
+class MigrationError(Exception):
+    """A file could not be applied; the message names it and the line. Nothing of its step was kept."""
+
+
+def apply(dsn: str, root: Path = SQL, report: Callable[[str], None] = print) -> None:
+    """Apply everything below `root` that the database lacks, and say what was done."""
+    with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as connection:
+        _locked(connection, lambda: _bootstrap(connection, root))
+        for version, path in _migrations(root).items():
+            if _locked(connection, lambda v=version, p=path: _migrate(connection, v, p)):
+                report(f"{_shown(path)}: applied")
+        changed = _locked(connection, lambda: _refresh(connection, root))
+        for line in changed or ["functions, views, policies and seed are up to date"]:
+            report(line)
+
+
+def statements(text: str) -> Iterator[tuple[int, str]]:
+    """The statements of a file, each with the line it starts on, without the comments before it."""
+    whole = re.search(r"\bbegin\s+atomic\b", text, re.IGNORECASE)
+    ends = [] if whole else [match.end() for match in TOKEN.finditer(text) if match.group() == ";"]
+    start = 0
+    for end in [*ends, len(text)]:
+        blank = BLANK.match(text, start, end)
+        begin = blank.end() if blank else start
+        if begin < end:
+            yield text.count("\n", 0, begin) + 1, text[begin:end].strip()
+        start = end
+
+
+def _locked(connection: Connection, step: Callable[[], T]) -> T:
+    """Run a step in one transaction, one at a time; again when a running transaction was in its way.
+
+    The lock belongs to the transaction, so a connection pooler in transaction mode does no harm.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with connection.transaction():
+                connection.execute("set local statement_timeout = 0; set local client_min_messages = warning")
+                connection.execute("select pg_advisory_xact_lock(%s)", [LOCK])
+                connection.execute("set local lock_timeout = '15s'")
+                return step()
+        except BUSY:
+            if attempt == ATTEMPTS:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _bootstrap(connection: Connection, root: Path) -> None:
+    for path in sorted((root / "bootstrap").glob("*.sql")):
+        _run(connection, path)
+    connection.execute(HISTORY)
+
+
+def _migrations(root: Path) -> dict[str, Path]:
+    """The numbered files in order, by their number."""
+    found: dict[str, Path] = {}
+    for path in sorted((root / "migrations").glob("*.sql")):
+        match = VERSION.fullmatch(path.name)
+        if match is None or match[1] in found:
+            raise MigrationError(f"{_shown(path)}: the name must be NNNN_name.sql with a number of its own")
+        found[match[1]] = path
+    return found
+
+
+def _migrate(connection: Connection, version: str, path: Path) -> bool:
+    """Apply one numbered file, unless it was; refuse it when it is not what was applied."""
+    query = "select statements from supabase_migrations.schema_migrations where version = %s"
+    applied = connection.execute(query, [version]).fetchone()
+    if applied is None:
+        _run(connection, path)
+        texts = [statement for _, statement in statements(path.read_text())]
+        insert = "insert into supabase_migrations.schema_migrations (version, statements, name) values (%s, %s, %s)"
+        connection.execute(insert, [version, texts, path.stem[len(version) + 1 :]])
+        return True
+    if applied[0] is not None and _essence(";".join(applied[0])) != _essence(path.read_text()):
+        message = "changed after it was applied; restore it and write a new migration instead"
+        raise MigrationError(f"{_shown(path)}: {message}")
+    return False
+
+
+def _refresh(connection: Connection, root: Path) -> list[str]:
+    """Run all re-runnable files if any differs from what the database has; the names of those that differ."""
+    folders = [*(sorted((root / name).glob("*.sql")) for name in ("functions", "views", "seed"))]
+    files = [*folders[0], *folders[1], *(path for path in [root / "policies.sql"] if path.exists()), *folders[2]]
+    fixed = list(_migrations(root).values())
+    hashes = {_shown(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in [*fixed, *files]}
+    connection.execute(FILES)
+    stored = dict(connection.execute("select name, hash from billing.schema_files").fetchall())
+    if hashes == stored:
+        return []
+    before = {row[0]: row[1] for row in connection.execute(DEFINED)}
+    # Functions may call one another, so bodies cannot be checked in the order of their names.
+    connection.execute("set local check_function_bodies = off")
+    for path in files:
+        _run(connection, path)
+    kept = {name for path in fixed for name in CREATED.findall(path.read_text())}
+    stale = [row[0] for row in connection.execute(DEFINED) if before.get(row[0]) == row[1] and row[2] not in kept]
+    for thing in stale:
+        _drop(connection, thing)
+    connection.execute("delete from billing.schema_files")
+    with connection.cursor() as cursor:
+        cursor.executemany("insert into billing.schema_files (name, hash) values (%s, %s)", list(hashes.items()))
+    connection.execute("notify pgrst, 'reload schema'")
+    changed = [_shown(path) for path in files if stored.get(_shown(path)) != hashes[_shown(path)]]
+    return [*(f"{name}: applied" for name in changed), *(f"{thing}: dropped, no file creates it any more" for thing in stale)]
+
+
+def _run(connection: Connection, path: Path) -> None:
+    """Run a file statement by statement, so that an error can name the line."""
+    for line, statement in statements(path.read_text()):
+        try:
+            _execute(connection, statement)
+        except BUSY:
+            raise
+        except psycopg.Error as error:
+            position = int(error.diag.statement_position or 1)
+            at = line + statement.count("\n", 0, position - 1)
+            raise MigrationError(f"{_shown(path)}:{at}: {str(error).strip()}") from error
+
+
+def _execute(connection: Connection, statement: str) -> None:
+    try:
+        with connection.transaction():
+            connection.execute(statement.encode())
+    except REPLACE_REFUSED:
+        name = CREATED.match(statement)
+        old = [row[0] for row in connection.execute(DEFINED) if name and row[2] == name[1]]
+        if not old:
+            raise
+        for thing in old:
+            _drop(connection, thing)
+        connection.execute(statement.encode())
+
+
+def _drop(connection: Connection, thing: str) -> None:
+    try:
+        connection.execute(f"drop {thing}".encode())
+    except errors.DependentObjectsStillExist as error:
+        raise MigrationError(f"cannot drop {thing}: {error.diag.message_detail}") from error
+
+
+def _essence(text: str) -> str:
+    """What a file does: its text without comments, blanks and semicolons."""
+    kept = TOKEN.sub(lambda match: "" if match.group().startswith(("--", "/*", ";")) else match.group(), text)
+    return re.sub(r"\s+", "", kept)
+
+
+def _shown(path: Path) -> str:
+    """A file's name as people know it: sql/functions/spend.sql."""
+    parts = path.parts[-2:] if path.parent.name == "sql" else path.parts[-3:]
+    return "/".join(parts)
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m shared.migrate", description=apply.__doc__)
+    parser.add_argument("dsn", help="postgresql://… of the database, as superuser or Supabase's postgres")
+    try:
+        apply(parser.parse_args().dsn)
+    except (MigrationError, psycopg.Error) as error:
+        print(f"migrate: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
