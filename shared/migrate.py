@@ -2,9 +2,9 @@
 
 Three steps, each safe to repeat and safe while others do the same:
 1. `sql/bootstrap/*.sql` creates the roles and the schema `auth` that Supabase has and plain PostgreSQL lacks.
-2. `sql/migrations/NNNN_name.sql`, once each, recorded in the table that the Supabase CLI uses for the same purpose.
-3. `sql/functions`, `sql/views`, `sql/policies.sql`, `sql/seed`: all of them again, in one transaction, when any file
-   changed; so nobody ever meets a new function without its grants. What no file creates any more is dropped.
+2. `sql/migrations/NNNN_name.sql`, once each, recorded in the table that the Supabase CLI uses for them.
+3. `sql/functions`, `sql/views`, `sql/policies.sql`, `sql/seed`: all of them again, in one transaction, when any
+   file changed; so nobody meets a new function without its grants. What no file creates any more is dropped.
 """
 
 import argparse
@@ -12,8 +12,9 @@ import hashlib
 import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import errors
@@ -25,7 +26,8 @@ BUSY = (errors.LockNotAvailable, errors.DeadlockDetected)
 # What `create or replace` answers when only dropping first would do: another result type, other columns.
 REPLACE_REFUSED = (errors.InvalidFunctionDefinition, errors.InvalidTableDefinition)
 TOKEN = re.compile(
-    r"--[^\n]*|/\*.*?\*/|\be'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|\"[^\"]*\"|\$(\w*)\$.*?\$\1\$|;", re.DOTALL | re.IGNORECASE
+    r"--[^\n]*|/\*.*?\*/|\be'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|\"[^\"]*\"|\$(\w*)\$.*?\$\1\$|;",
+    re.DOTALL | re.IGNORECASE,
 )
 BLANK = re.compile(r"(?:\s+|--[^\n]*|/\*.*?\*/)*", re.DOTALL)
 VERSION = re.compile(r"(\d{4})_(\w+)\.sql")
@@ -48,14 +50,15 @@ select 'routine ' || p.oid::regprocedure, p.oid || '/' || p.xmin, p.proname
 """
 HISTORY = """
 create schema if not exists supabase_migrations;
-create table if not exists supabase_migrations.schema_migrations (version text primary key, statements text[], name text);
+create table if not exists supabase_migrations.schema_migrations
+  (version text primary key, statements text[], name text);
 """
 FILES = """
 create schema if not exists billing;
 create table if not exists billing.schema_files (name text primary key, hash text not null);
 alter table billing.schema_files enable row level security;
 """
-Connection = psycopg.Connection[tuple[str, ...]]
+Connection = psycopg.Connection[tuple[Any, ...]]
 T = TypeVar("T")
 
 
@@ -68,7 +71,7 @@ def apply(dsn: str, root: Path = SQL, report: Callable[[str], None] = print) -> 
     with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as connection:
         _locked(connection, lambda: _bootstrap(connection, root))
         for version, path in _migrations(root).items():
-            if _locked(connection, lambda v=version, p=path: _migrate(connection, v, p)):
+            if _locked(connection, partial(_migrate, connection, version, path)):
                 report(f"{_shown(path)}: applied")
         changed = _locked(connection, lambda: _refresh(connection, root))
         for line in changed or ["functions, views, policies and seed are up to date"]:
@@ -130,23 +133,23 @@ def _migrate(connection: Connection, version: str, path: Path) -> bool:
     if applied is None:
         _run(connection, path)
         texts = [statement for _, statement in statements(path.read_text())]
-        insert = "insert into supabase_migrations.schema_migrations (version, statements, name) values (%s, %s, %s)"
-        connection.execute(insert, [version, texts, path.stem[len(version) + 1 :]])
+        name = path.stem.removeprefix(f"{version}_")
+        columns = "supabase_migrations.schema_migrations (version, statements, name)"
+        connection.execute(f"insert into {columns} values (%s, %s, %s)", [version, texts, name])
         return True
-    if applied[0] is not None and _essence(";".join(applied[0])) != _essence(path.read_text()):
+    if _essence(";".join(applied[0] or [])) != _essence(path.read_text()):
         message = "changed after it was applied; restore it and write a new migration instead"
         raise MigrationError(f"{_shown(path)}: {message}")
     return False
 
 
 def _refresh(connection: Connection, root: Path) -> list[str]:
-    """Run all re-runnable files if any differs from what the database has; the names of those that differ."""
-    folders = [*(sorted((root / name).glob("*.sql")) for name in ("functions", "views", "seed"))]
-    files = [*folders[0], *folders[1], *(path for path in [root / "policies.sql"] if path.exists()), *folders[2]]
+    """Run all re-runnable files if any differs from what the database has; says what changed."""
     fixed = list(_migrations(root).values())
+    files = _repeatable(root)
     hashes = {_shown(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in [*fixed, *files]}
     connection.execute(FILES)
-    stored = dict(connection.execute("select name, hash from billing.schema_files").fetchall())
+    stored = {row[0]: row[1] for row in connection.execute("select name, hash from billing.schema_files")}
     if hashes == stored:
         return []
     before = {row[0]: row[1] for row in connection.execute(DEFINED)}
@@ -155,15 +158,23 @@ def _refresh(connection: Connection, root: Path) -> list[str]:
     for path in files:
         _run(connection, path)
     kept = {name for path in fixed for name in CREATED.findall(path.read_text())}
-    stale = [row[0] for row in connection.execute(DEFINED) if before.get(row[0]) == row[1] and row[2] not in kept]
+    untouched = [row for row in connection.execute(DEFINED) if before.get(row[0]) == row[1]]
+    stale = [row[0] for row in untouched if row[2] not in kept]
     for thing in stale:
         _drop(connection, thing)
     connection.execute("delete from billing.schema_files")
-    with connection.cursor() as cursor:
-        cursor.executemany("insert into billing.schema_files (name, hash) values (%s, %s)", list(hashes.items()))
+    for name, value in hashes.items():
+        connection.execute("insert into billing.schema_files (name, hash) values (%s, %s)", [name, value])
     connection.execute("notify pgrst, 'reload schema'")
     changed = [_shown(path) for path in files if stored.get(_shown(path)) != hashes[_shown(path)]]
-    return [*(f"{name}: applied" for name in changed), *(f"{thing}: dropped, no file creates it any more" for thing in stale)]
+    dropped = [f"{thing}: dropped, no file creates it any more" for thing in stale]
+    return [*(f"{name}: applied" for name in changed), *dropped]
+
+
+def _repeatable(root: Path) -> list[Path]:
+    """The files that are run again whenever one of them changed, in their order."""
+    patterns = ("functions/*.sql", "views/*.sql", "policies.sql", "seed/*.sql")
+    return [path for pattern in patterns for path in sorted(root.glob(pattern))]
 
 
 def _run(connection: Connection, path: Path) -> None:

@@ -2,4 +2,4 @@
 
 
 class EmbeddedError(RuntimeError):
-    """A server did not start, did not stop, or is not installed; the message says what to do or shows its log."""
+    """A server did not start or stop, or is not installed; the message says what to do or shows its log."""

@@ -1,8 +1,8 @@
-"""Runs one server and ends it when its owner is gone, even if the owner was killed with SIGKILL.
+"""Runs one program and ends it when its owner is gone, even if the owner was killed with SIGKILL.
 
-Started by `local.embedded.server` as a script of its own, with the standard library only, because it must be small
-and must survive its owner by the moment it takes to stop the server and to remove its temporary directory. Should the
-guard itself be killed, the kernel sends the server `--death-signal` (Linux).
+Started by `local.embedded.guarded` as a script of its own, with the standard library only, because it must be
+small and must survive its owner by the moment it takes to stop the program and to remove its temporary
+directory. Should the guard itself be killed, the kernel sends the program `--death-signal` (Linux).
 """
 
 import argparse
@@ -31,9 +31,9 @@ POLL_SECONDS = 0.25
 def drop_root(user: str) -> None:
     """Become `user`, but keep the right to walk through directories that only root may enter.
 
-    PostgreSQL refuses to run as root, while its program and data may lie under a home directory closed to everybody
-    else. One kept capability spares us from opening such directories to the whole machine. Where the kernel refuses
-    it, the server still works in directories that are open anyway.
+    PostgreSQL refuses to run as root, while its program and data may lie under a home directory closed to
+    everybody else. One kept capability spares us from opening such directories to the whole machine. Where
+    the kernel refuses it, the program still works in directories that are open anyway.
     """
     account = pwd.getpwnam(user)
     if sys.platform == "linux":
@@ -55,7 +55,9 @@ def in_child(user: str, death_signal: int) -> Callable[[], None]:
     def prepare() -> None:
         if user:
             drop_root(user)
-        if death_signal and sys.platform == "linux":
+        # SIGINT stays ignored across exec, and programs that stop on Ctrl-C want it.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if sys.platform == "linux":
             # After the change of user, which clears the setting.
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
 
@@ -74,7 +76,7 @@ def alive(pid: int) -> bool:
 
 
 class Watch:
-    """Sleeps until the owner ends or a signal arrives; at once where the kernel offers it, else in a quarter second."""
+    """Sleeps until the owner ends or a signal arrives; a quarter second where the kernel cannot tell."""
 
     def __init__(self, owner: int) -> None:
         self._owner = owner
@@ -96,45 +98,56 @@ class Watch:
         return self._descriptors[-1] in ready
 
 
-def stop(server: "subprocess.Popen[bytes]", stop_signal: int, last_resort: int) -> None:
-    """End the server politely, then not."""
+def stop(program: "subprocess.Popen[bytes]", stop_signal: int, last_resort: int) -> None:
+    """End the program politely, then not."""
     for number in (stop_signal, last_resort, signal.SIGKILL):
-        if server.poll() is not None:
+        if program.poll() is not None:
             return
-        server.send_signal(number)
+        program.send_signal(number)
         try:
-            server.wait(STOP_SECONDS)
+            program.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             continue
 
 
-def main() -> int:
-    """Start the server, print its process id, wait for it or for its owner to end."""
+def arguments() -> argparse.Namespace:
+    """The command line, which only `local.embedded.guarded` writes."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--owner", type=int, required=True)
-    parser.add_argument("--report", type=int, required=True, help="open descriptor to write the server's process id to")
+    parser.add_argument("--report", type=int, required=True, help="open descriptor for the process id")
     parser.add_argument("--user", default="")
-    parser.add_argument("--stop-signal", type=int, default=int(signal.SIGTERM))
-    parser.add_argument("--death-signal", type=int, default=int(signal.SIGKILL))
-    parser.add_argument("--remove", default="", help="directory to delete when the owner ended without doing so")
+    parser.add_argument("--stop-signal", type=int, required=True)
+    parser.add_argument("--death-signal", type=int, required=True)
+    parser.add_argument(
+        "--remove", default="", help="directory to delete if the owner ended without doing so"
+    )
     parser.add_argument("command", nargs="+")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Start the program, report its process id, wait for it or for its owner to end."""
+    options = arguments()
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _frame: stopping.append(number))
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     watch = Watch(options.owner)
     prepare = in_child(options.user, options.death_signal)
-    server = subprocess.Popen(options.command, stdin=subprocess.DEVNULL, preexec_fn=prepare)
-    os.write(options.report, f"{server.pid}\n".encode())
+    program = subprocess.Popen(
+        options.command,
+        stdin=subprocess.DEVNULL,
+        preexec_fn=prepare,  # noqa: PLW1509 - the guard has one thread
+    )
+    os.write(options.report, f"{program.pid}\n".encode())
     os.close(options.report)
     abandoned = False
-    while server.poll() is None and not stopping and not abandoned:
+    while program.poll() is None and not stopping and not abandoned:
         abandoned = watch.owner_ended()
-    stop(server, options.stop_signal, options.death_signal)
+    stop(program, options.stop_signal, options.death_signal)
     if options.remove and (abandoned or not alive(options.owner)):
         shutil.rmtree(options.remove, ignore_errors=True)
-    return server.returncode
+    return program.returncode if program.returncode >= 0 else 128 - program.returncode
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -16,10 +15,11 @@ import psutil
 import psycopg
 
 from local.embedded.errors import EmbeddedError
-from local.embedded.guard import in_child
+from local.embedded.guarded import Guarded
 from local.embedded.server import HOST, Server
 
 INSTALLATIONS = {16: "pginstall", 18: "pginstall18"}
+BUILTIN_LOCALE_SINCE = 17
 SETTINGS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
@@ -38,7 +38,7 @@ def program(name: str, version: int = 18) -> Path:
     if package is None or not package.submodule_search_locations:
         raise EmbeddedError("PostgreSQL is not installed: pip install -r requirements-dev.txt")
     if version not in INSTALLATIONS:
-        raise EmbeddedError(f"PostgreSQL {version} is not available, only {sorted(INSTALLATIONS)}")
+        raise EmbeddedError(f"there is no PostgreSQL {version} here, only {sorted(INSTALLATIONS)}")
     return Path(package.submodule_search_locations[0]) / INSTALLATIONS[version] / "bin" / name
 
 
@@ -51,14 +51,14 @@ def unprivileged_user() -> str:
             return pwd.getpwnam(candidate).pw_name
         except KeyError:
             continue
-    raise EmbeddedError("PostgreSQL cannot run as root and there is no user nobody; run this as an ordinary user")
+    raise EmbeddedError("PostgreSQL cannot run as root, and there is no user nobody; use an ordinary user")
 
 
 class Postgres(Server):
     """A PostgreSQL server with its own data.
 
-    `durable=False` turns off what protects against power cuts, which tests do not need. Everybody on the machine can
-    reach the port, so the superuser has a random password, which is part of `url`.
+    `durable=False` turns off what protects against power cuts, which most tests do not need. Everybody on the
+    machine can reach the port, so the superuser has a random password, which is part of `url`.
     """
 
     name: ClassVar[str] = "postgres"
@@ -119,23 +119,16 @@ class Postgres(Server):
         if self.user:
             account = pwd.getpwnam(self.user)
             os.chown(unfinished, account.pw_uid, account.pw_gid)
-        done = subprocess.run(
-            self._initdb(unfinished, password_file),
-            preexec_fn=in_child(self.user, 0),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise EmbeddedError(f"initdb failed in {self.directory}:\n{done.stderr or done.stdout}")
+        log = self.directory / "initdb.log"
+        if Guarded(self._initdb(unfinished, password_file), log, user=self.user).wait() != 0:
+            raise EmbeddedError(f"initdb failed:\n{log.read_text(errors='replace')}")
         unfinished.rename(self.data)
 
     def _initdb(self, target: Path, password_file: Path) -> list[str]:
         # One hashing round: the password only keeps other users of this machine out, and tests connect often.
         options = ["--auth=scram-sha-256", f"--pwfile={password_file}", "--set=scram_iterations=1"]
         options += ["--username=postgres", "--encoding=UTF8", "--locale=C", "--no-instructions"]
-        if self.version >= 17:
+        if self.version >= BUILTIN_LOCALE_SINCE:
             options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         if self._settings.get("fsync") == "off":
             options.append("--no-sync")
@@ -145,7 +138,7 @@ class Postgres(Server):
         return (self.directory / "postgres.password").read_text().strip()
 
     def _forget_stale_process(self) -> None:
-        """After a crash postmaster.pid names a process id that an unrelated program may have got meanwhile."""
+        """After a crash postmaster.pid names a process id that another program may have got meanwhile."""
         pid_file = self.data / "postmaster.pid"
         if not pid_file.exists():
             return

