@@ -1,0 +1,296 @@
+"""The few calls that Refill makes to Stripe, and the few ways in which they end.
+
+Built once per process by `make_gateway` and passed in. Answers are plain dicts: StripeObject is no dict since
+stripe-python 15, and a plain one has `.get`. Idempotency keys come from shared/keys.py and go in `options`:
+inside `params` stripe-python would send them as a body field and use a random key.
+
+A call either answers, or raises one of
+    CardDeclined, AuthenticationRequired   the card said no; no money has moved
+    StripeRefused                          Stripe understood and refused; repeating does not help
+    StripeBusy                             this request was not executed; the same one may be sent later
+    errors.StripeUnavailable               the outcome is unknown: ask for the object, send nothing new
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import stripe
+
+from shared import keys
+from shared.errors import RefillError, StripeUnavailable, Transient
+from shared.models import Payment, Topup
+from shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+StripeData = dict[str, Any]
+
+CONNECT_TIMEOUT_SECONDS = 5
+READ_TIMEOUT_SECONDS = 25
+NETWORK_RETRIES_MAX = 2
+CHECKOUT_LIFETIME = dt.timedelta(hours=1)
+
+# What a card that wants its holder answers off session, by docs.stripe.com/declines/codes.
+_AUTHENTICATION = frozenset({"authentication_required", "authentication_not_handled"})
+_BUSY = frozenset({"lock_timeout", "rate_limit", "idempotency_key_in_use"})
+_INTENT_PARTS = ["latest_charge", "payment_method"]
+_SESSION_PARTS = ["payment_intent.latest_charge", "payment_intent.payment_method"]
+
+
+class CardDeclined(RefillError):  # noqa: N818  # read as an outcome, like Refused
+    """The card was declined. Codes are Stripe's (docs.stripe.com/declines); payment_intent is as it stands."""
+
+    code = "card_declined"
+    status = 402
+
+    def __init__(
+        self, decline_code: str | None, advice_code: str | None, payment_intent: StripeData | None
+    ) -> None:
+        super().__init__(f"the card was declined: {decline_code}")
+        self.decline_code = decline_code
+        self.advice_code = advice_code
+        self.payment_intent = payment_intent
+
+
+class AuthenticationRequired(RefillError):  # noqa: N818
+    """The bank wants the card holder (3-D Secure): a person may confirm the same PaymentIntent on session."""
+
+    code = "authentication_required"
+    status = 402
+
+    def __init__(self, payment_intent: StripeData | None) -> None:
+        super().__init__("the bank asks the card holder to confirm the payment")
+        self.payment_intent = payment_intent
+
+
+class StripeBusy(Transient):
+    """429, lock time-out, idempotency key in use, API key not accepted: this request was not executed."""
+
+    code = "stripe_busy"
+
+
+class StripeRefused(RefillError):  # noqa: N818
+    """A definitive refusal. `stripe_code` is Stripe's code or None, `param` the field."""
+
+    code = "stripe_refused"
+    status = 502
+
+    def __init__(self, message: str, stripe_code: str | None, param: str | None) -> None:
+        super().__init__(message)
+        self.stripe_code = stripe_code
+        self.param = param
+
+
+def make_client(settings: Settings) -> stripe.StripeClient:
+    """A client of the API version that stripe-python pins, with bounded waits; a connection per thread."""
+    assert settings.stripe_secret_key is not None, "Settings requires it"  # noqa: S101
+    return stripe.StripeClient(
+        settings.stripe_secret_key.get_secret_value(),
+        max_network_retries=NETWORK_RETRIES_MAX,
+        http_client=stripe.RequestsClient(timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS)),
+        base_addresses={"api": settings.stripe_api_base} if settings.stripe_api_base else {},
+    )
+
+
+def make_gateway(settings: Settings) -> StripeGateway:
+    """The gateway that the settings ask for."""
+    return StripeGateway(make_client(settings))
+
+
+class StripeGateway:
+    """Stripe as Refill uses it. Money is in minor units of its currency."""
+
+    def __init__(self, client: stripe.StripeClient) -> None:
+        self.client = client
+
+    def ensure_customer(self, account_id: str, name: str, email: str | None) -> str:
+        """The id of the account's customer; a repeat with the same arguments answers the same customer.
+
+        Stripe may forget the key after 24 hours: ask the ledger first, store the answer with link_customer.
+        """
+        params: StripeData = {"name": name, "metadata": {"refill_account_id": account_id}}
+        if email:
+            params["email"] = email
+        with _translated():
+            customer = self.client.v1.customers.create(
+                cast("Any", params), {"idempotency_key": keys.customer_create(account_id)}
+            )
+        return customer.id
+
+    def create_checkout_session(
+        self, payment: Payment, *, customer_id: str, product_name: str, success_url: str, cancel_url: str
+    ) -> StripeData:
+        """A hosted Checkout Session for a purchase, at our row's amount; the card is saved for later charges.
+
+        It closes an hour after the row was written: by the row's time, so that a repeat sends the same.
+        """
+        metadata = {"refill_payment_id": payment["id"], "refill_account_id": payment["account_id"]}
+        opened = dt.datetime.fromisoformat(payment["created_at"])
+        price = {
+            "currency": payment["currency"],
+            "unit_amount": payment["amount"],
+            "product_data": {"name": product_name},
+        }
+        params: StripeData = {
+            "mode": "payment",
+            "ui_mode": "hosted_page",
+            "customer": customer_id,
+            "client_reference_id": payment["id"],
+            "line_items": [{"quantity": 1, "price_data": price}],
+            # Another presentment currency would make the amount differ from the row's.
+            "adaptive_pricing": {"enabled": False},
+            "payment_intent_data": {"setup_future_usage": "off_session", "metadata": metadata},
+            "metadata": metadata,
+            "expires_at": int((opened + CHECKOUT_LIFETIME).timestamp()),
+            "success_url": success_url,
+            "cancel_url": cancel_url,
+        }
+        with _translated():
+            session = self.client.v1.checkout.sessions.create(
+                cast("Any", params), {"idempotency_key": keys.checkout_create(payment["id"])}
+            )
+        return session.to_dict()
+
+    def retrieve_session(self, session_id: str) -> StripeData:
+        """The Checkout Session, with its PaymentIntent, charge and payment method in full."""
+        with _translated():
+            return self.client.v1.checkout.sessions.retrieve(session_id, {"expand": _SESSION_PARTS}).to_dict()
+
+    def expire_session(self, session_id: str) -> StripeData:
+        """Closes an open Checkout Session; StripeRefused when it is complete or expired."""
+        with _translated():
+            return self.client.v1.checkout.sessions.expire(session_id).to_dict()
+
+    def retrieve_intent(self, intent_id: str) -> StripeData:
+        """The PaymentIntent, with its latest charge and payment method in full."""
+        with _translated():
+            return self.client.v1.payment_intents.retrieve(intent_id, {"expand": _INTENT_PARTS}).to_dict()
+
+    def create_topup_intent(self, topup: Topup) -> StripeData:
+        """The PaymentIntent of a top-up, unconfirmed: it moves no money and is kept before it may."""
+        metadata = {
+            "refill_payment_id": topup["payment_id"],
+            "refill_account_id": topup["account_id"],
+            "refill_topup_id": topup["id"],
+        }
+        params: StripeData = {
+            "amount": topup["amount"],
+            "currency": topup["currency"],
+            "customer": topup["stripe_customer_id"],
+            "payment_method": topup["payment_method"],
+            # With redirects allowed, confirming may demand a return_url, and nobody is there to return.
+            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+            "metadata": metadata,
+        }
+        with _translated():
+            intent = self.client.v1.payment_intents.create(
+                cast("Any", params), {"idempotency_key": keys.topup_create(topup["id"])}
+            )
+        return intent.to_dict()
+
+    def confirm_topup_intent(self, topup_id: str, intent_id: str) -> StripeData:
+        """Charges the saved card off session. A repeat answers what the first one answered, declines too."""
+        with _translated():
+            intent = self.client.v1.payment_intents.confirm(
+                intent_id,
+                {"off_session": True, "expand": _INTENT_PARTS},
+                {"idempotency_key": keys.topup_confirm(topup_id)},
+            )
+        return intent.to_dict()
+
+    def cancel_intent(self, intent_id: str, *, topup_id: str | None = None) -> StripeData:
+        """Cancels a PaymentIntent for good; StripeRefused once it succeeded or was canceled."""
+        key = keys.topup_cancel(topup_id) if topup_id else None
+        with _translated():
+            return self.client.v1.payment_intents.cancel(
+                intent_id, {}, {"idempotency_key": key} if key else {}
+            ).to_dict()
+
+
+def facts_of_intent(intent: StripeData, *, checkout_session: str | None = None) -> StripeData:
+    """The facts for ledger.settle_payment from a PaymentIntent of this gateway. occurred_at: epoch seconds.
+
+    `saved`: the card may be charged off session again: Checkout saved it so, or this was such a charge.
+    """
+    charge = _expanded(intent.get("latest_charge"))
+    method = _expanded(intent.get("payment_method"))
+    details = charge.get("payment_method_details") or {}
+    card = method.get("card") or details.get("card")
+    metadata = intent.get("metadata") or {}
+    return {
+        "payment_intent": intent["id"],
+        "customer": _id(intent.get("customer")),
+        "amount_received": intent.get("amount_received"),
+        "currency": intent.get("currency"),
+        "charge": _id(intent.get("latest_charge")),
+        "receipt_url": charge.get("receipt_url"),
+        "occurred_at": charge.get("created") or intent.get("created"),
+        "payment_method": _id(intent.get("payment_method")) or _id(charge.get("payment_method")),
+        "card": card_facts(card) if card else None,
+        "saved": intent.get("setup_future_usage") == "off_session" or "refill_topup_id" in metadata,
+        "checkout_session": checkout_session,
+    }
+
+
+def card_facts(card: StripeData) -> StripeData:
+    """What is kept of a card: never a number."""
+    return {name: card.get(name) for name in ("brand", "last4", "exp_month", "exp_year", "fingerprint")}
+
+
+def _expanded(value: Any) -> StripeData:
+    return value if isinstance(value, dict) else {}
+
+
+def _id(value: Any) -> str | None:
+    found = value.get("id") if isinstance(value, dict) else value
+    return found if isinstance(found, str) else None
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except stripe.StripeError as error:
+        raise translate(error) from error
+
+
+def translate(error: stripe.StripeError) -> RefillError:
+    """The one of the five errors above that a stripe-python exception stands for.
+
+    Status and body decide, not the class: 409 arrives as APIError, and RateLimitError has no code itself.
+    """
+    body = _error_body(error)
+    code, status = body.get("code"), error.http_status
+    if status == 402:  # noqa: PLR2004
+        return _declined(body)
+    if status in (409, 429) or code in _BUSY or isinstance(error, stripe.RateLimitError):
+        return StripeBusy(f"Stripe is busy: {code or status}")
+    if status in (401, 403):
+        log.error("Stripe does not accept STRIPE_SECRET_KEY for this call", extra={"status": status})
+        return StripeBusy("Stripe does not accept the key for this call")
+    if isinstance(error, stripe.IdempotencyError):
+        return StripeRefused(error.user_message or "idempotency error", "idempotency_error", None)
+    if status is not None and 400 <= status < 500:  # noqa: PLR2004
+        return StripeRefused(body.get("message") or "refused by Stripe", code, body.get("param"))
+    # A saved 5xx is replayed for the same key for a day: then repeating the call tells nothing new.
+    replayed = str((error.headers or {}).get("idempotent-replayed", "")).lower() == "true"
+    return StripeUnavailable("Stripe gave no answer that tells the outcome", replayed=replayed)
+
+
+def _declined(body: StripeData) -> RefillError:
+    code = body.get("decline_code") or body.get("code")
+    intent = body.get("payment_intent")
+    if code in _AUTHENTICATION or body.get("code") in _AUTHENTICATION:
+        return AuthenticationRequired(intent)
+    return CardDeclined(code, body.get("advice_code"), intent)
+
+
+def _error_body(error: stripe.StripeError) -> StripeData:
+    body = error.json_body
+    found = body.get("error") if isinstance(body, dict) else None
+    return found if isinstance(found, dict) else {}
