@@ -3,8 +3,8 @@
 Three steps, each safe to repeat and safe while others do the same:
 1. `sql/bootstrap/*.sql` creates the roles and the schema `auth` that Supabase has and plain PostgreSQL lacks.
 2. `sql/migrations/NNNN_name.sql`, once each, recorded in the table that the Supabase CLI uses for them.
-3. `sql/functions`, `sql/views`, `sql/policies.sql`, `sql/seed`: all of them again, in one transaction, when any
-   file changed; so nobody meets a new function without its grants. What no file creates any more is dropped.
+3. `sql/functions`, `sql/views`, `sql/policies.sql`, `sql/seed`: all of them again, in one transaction, when
+   any file changed; so nobody meets a new function without its grants. What no file creates is dropped.
 """
 
 import argparse
@@ -53,6 +53,7 @@ create schema if not exists supabase_migrations;
 create table if not exists supabase_migrations.schema_migrations
   (version text primary key, statements text[], name text);
 """
+RECORD = "insert into supabase_migrations.schema_migrations (version, statements, name) values (%s, %s, %s)"
 FILES = """
 create schema if not exists billing;
 create table if not exists billing.schema_files (name text primary key, hash text not null);
@@ -134,8 +135,7 @@ def _migrate(connection: Connection, version: str, path: Path) -> bool:
         _run(connection, path)
         texts = [statement for _, statement in statements(path.read_text())]
         name = path.stem.removeprefix(f"{version}_")
-        columns = "supabase_migrations.schema_migrations (version, statements, name)"
-        connection.execute(f"insert into {columns} values (%s, %s, %s)", [version, texts, name])
+        connection.execute(RECORD, [version, texts, name])
         return True
     if _essence(";".join(applied[0] or [])) != _essence(path.read_text()):
         message = "changed after it was applied; restore it and write a new migration instead"

@@ -20,9 +20,9 @@ STOP_SECONDS = 100.0
 class Guarded:
     """One program with its output in a file.
 
-    `owner` is the process whose end ends the program, by default this one. `remove` is a directory to delete when
-    the owner ends without having done so. `hold` are open descriptors that the guard keeps open as long as it
-    lives, for locks.
+    `owner` is the process whose end ends the program, by default this one. `remove` is a directory to delete
+    when the owner ends without having done so. `hold` are open descriptors that the guard keeps open as long
+    as it lives, for locks.
     """
 
     def __init__(

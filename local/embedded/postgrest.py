@@ -87,7 +87,7 @@ def _connects(url: str) -> bool:
 
 
 class PostgREST(Server):
-    """PostgREST over a migrated database; `secret` signs the tokens (HS256) whose claim `role` it takes on."""
+    """PostgREST over a migrated database; `secret` signs the tokens (HS256) whose `role` it takes on."""
 
     name: ClassVar[str] = "postgrest"
 

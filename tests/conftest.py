@@ -1,0 +1,113 @@
+"""Fixtures that all tests share. Servers start when the first test asks for them and end with the run."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.embedded import Postgres, PostgREST, Redis
+from shared import migrate
+from tests.support import Cluster, Database
+
+ROOT = Path(__file__).resolve().parent.parent
+RUN = pytest.StashKey[tuple[Path, int]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--pg", type=int, default=18, choices=[16, 18], help="PostgreSQL version (default 18)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the run a directory of its own; its workers get it from the process that started them."""
+    given = getattr(config, "workerinput", None)
+    if given is None:
+        config.stash[RUN] = (Path(tempfile.mkdtemp(prefix="refill-tests-")), os.getpid())
+    else:
+        config.stash[RUN] = (Path(given["run_directory"]), given["run_owner"])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist about the run."""
+    directory, owner = node.config.stash[RUN]
+    node.workerinput |= {"run_directory": str(directory), "run_owner": owner}
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    directory, owner = config.stash[RUN]
+    if owner == os.getpid():
+        Cluster.end(directory)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def pg_version(pytestconfig: pytest.Config) -> int:
+    """The PostgreSQL version under test: `pytest --pg 16`."""
+    return int(pytestconfig.getoption("--pg"))
+
+
+@pytest.fixture(scope="session")
+def cluster(pytestconfig: pytest.Config, pg_version: int) -> Cluster:
+    """The PostgreSQL server of this run, shared by all its workers."""
+    directory, owner = pytestconfig.stash[RUN]
+    return Cluster.join(directory, owner, pg_version)
+
+
+@pytest.fixture
+def database(cluster: Cluster) -> Iterator[Database]:
+    """A migrated database of the test's own."""
+    with cluster.database() as database:
+        yield database
+
+
+@pytest.fixture
+def dsn(database: Database) -> str:
+    """The URL of the test's own database."""
+    return database.dsn
+
+
+@pytest.fixture
+def empty_database(cluster: Cluster) -> Iterator[Database]:
+    """A database without a schema, for tests of migrations."""
+    with cluster.database(template="template1") as database:
+        yield database
+
+
+@pytest.fixture
+def own_postgres(pg_version: int) -> Iterator[Postgres]:
+    """A durable, migrated server of the test's own, to be killed."""
+    with Postgres(version=pg_version) as server:
+        migrate.apply(server.url, report=lambda _line: None)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Redis]:
+    """The Redis server of this worker."""
+    with Redis() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: Redis) -> str:
+    """The URL of this worker's Redis, empty."""
+    redis_server.flush()
+    return redis_server.url
+
+
+@pytest.fixture
+def own_redis() -> Iterator[Redis]:
+    """A Redis of the test's own, to be killed."""
+    with Redis() as server:
+        yield server
+
+
+@pytest.fixture
+def postgrest(database: Database) -> Iterator[PostgREST]:
+    """A real PostgREST over the test's own database."""
+    with PostgREST(database.dsn, cache=ROOT / ".local" / "npm") as server:
+        yield server
