@@ -43,7 +43,7 @@ _SESSION_PARTS = ["payment_intent.latest_charge", "payment_intent.payment_method
 
 
 class CardDeclined(RefillError):  # noqa: N818  # read as an outcome, like Refused
-    """The card was declined. Codes are Stripe's (docs.stripe.com/declines); payment_intent is as it stands."""
+    """The card was declined. Codes are Stripe's (docs.stripe.com/declines); payment_intent as it stands."""
 
     code = "card_declined"
     status = 402
