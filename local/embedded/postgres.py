@@ -102,7 +102,7 @@ class Postgres(Server):
 
     def ready(self) -> bool:
         try:
-            with psycopg.connect(self.url, connect_timeout=5):
+            with psycopg.connect(self.url, connect_timeout=2):
                 return True
         except psycopg.OperationalError:
             return False

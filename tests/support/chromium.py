@@ -30,7 +30,8 @@ def find() -> Path | None:
         for pattern in ("chromium-*/chrome-linux*/chrome", "chromium-*/chrome-mac*/*.app/Contents/MacOS/*")
         for path in sorted((Path.home() / folder).glob(pattern))
     )
-    return next((Path(path) for path in (*on_path, *PLACES, *downloaded) if path and Path(path).exists()), None)
+    candidates = (Path(path) for path in (*on_path, *PLACES, *downloaded) if path)
+    return next((path for path in candidates if path.exists()), None)
 
 
 def main() -> int:
