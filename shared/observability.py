@@ -1,7 +1,7 @@
 """Logs and Sentry, alike in every process: `configure(settings, process)` once at its start.
 
-One JSON object a line on stderr (a readable line in environment `local` on a terminal). What a caller passes in
-`extra` becomes a field. Secrets and card numbers are blanked in messages, fields and exception texts.
+One JSON object a line on stderr (a readable line in environment `local` on a terminal). What a
+caller passes in `extra` becomes a field. Secrets and card numbers are blanked, in exception texts too.
 """
 
 from __future__ import annotations
@@ -61,8 +61,13 @@ def log_context(**fields: Any) -> Iterator[None]:
         _context.reset(token)
 
 
+def replace_log_context(**fields: Any) -> None:
+    """The fields of every further log line of this thread, instead of those before."""
+    _context.set(fields)
+
+
 def configure(settings: Settings, process: str) -> None:
-    """Sets up logging, and Sentry if SENTRY_DSN is set. Call it before a broker is built: Sentry patches it."""
+    """Sets up logging, and Sentry if SENTRY_DSN is set. Call it before a broker is built."""
     readable = settings.environment == "local" and sys.stderr.isatty()
     handler = logging.StreamHandler()
     handler.setFormatter(ReadableFormatter(process) if readable else JsonFormatter(process))

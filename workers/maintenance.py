@@ -1,0 +1,70 @@
+"""Periodic work: the sweep finds whatever stayed unfinished, the checks find what must not be."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import sentry_sdk
+
+from shared import queue
+from shared.errors import QueueUnavailable, Transient
+from workers.app import App
+
+log = logging.getLogger(__name__)
+
+ITEMS_MAX = 1_000
+EXPIRY_ACCOUNTS_MAX = 500
+PARTITIONS_AHEAD = 3
+
+
+def sweep(app: App) -> None:
+    """Enqueues what is due, expires lots, makes coming months' partitions. A failing step stops no other."""
+    result = {
+        "enqueued": _step("due work", lambda: _enqueue_due(app)),
+        "expired": _step("lot expiry", lambda: app.ledger.expire_lots(EXPIRY_ACCOUNTS_MAX)),
+        "partitions": _step("partitions", lambda: app.ledger.ensure_usage_partitions(PARTITIONS_AHEAD)),
+    }
+    app.ledger.finish_job(queue.SWEEP, result)
+
+
+def run_checks(app: App) -> None:
+    """Reads every invariant. One that does not hold is an error in log and Sentry, with at most ten ids."""
+    violations = app.ledger.check_invariants()
+    for violation in violations:
+        log.error("invariant violated", extra=dict(violation))
+        with sentry_sdk.new_scope() as scope:
+            scope.set_context("violation", dict(violation))
+            scope.fingerprint = ["invariant", violation["invariant"]]
+            sentry_sdk.capture_message(f"invariant violated: {violation['invariant']}", level="error")
+    result = {violation["invariant"]: violation["violations"] for violation in violations}
+    app.ledger.finish_job(queue.RUN_CHECKS, {"violations": result})
+
+
+def _enqueue_due(app: App) -> dict[str, int]:
+    due = app.ledger.due_work(ITEMS_MAX)
+    work: list[tuple[str, list[Any]]] = [
+        (queue.CHARGE_TOPUP, due["topups"]),
+        (queue.CHECK_THRESHOLD, due["accounts"]),
+        (queue.PROCESS_EVENT, due["events"]),
+        (queue.CHECK_PAYMENT, due["payments"]),
+        (queue.SEND_NOTICE, due["notices"]),
+    ]
+    try:
+        for actor, ids in work:
+            for item in ids:
+                app.queue.enqueue(actor, item)
+    except QueueUnavailable:
+        log.warning("the queue is away, the next sweep takes over")
+    return {actor: len(ids) for actor, ids in work if ids}
+
+
+def _step(name: str, run: Callable[[], Any]) -> Any:
+    try:
+        return run()
+    except Transient as error:
+        log.warning("%s waits for the next sweep", name, extra={"reason": error.detail})
+    except Exception:
+        log.exception("%s failed", name)
+    return None

@@ -1,0 +1,125 @@
+"""What Stripe says of a payment of ours, told to the ledger: for webhooks, the sweep's checks, top-ups."""
+
+from __future__ import annotations
+
+import logging
+from typing import Literal
+
+from shared import queue
+from shared.errors import StripeUnavailable
+from shared.models import Payment
+from shared.stripe_client import StripeBusy, StripeData, StripeRefused, facts_of_intent
+from workers.app import App
+
+log = logging.getLogger(__name__)
+
+Verdict = tuple[Literal["settled", "parked", "processing", "failed", "canceled", "open"], str | None]
+"""What became of a payment, and why. open: it may still be paid."""
+
+
+def settle(app: App, payment_id: str, facts: StripeData) -> Verdict:
+    """Grants a payment that succeeded at Stripe, through the one grant path."""
+    settlement = app.ledger.settle_payment(payment_id, facts)
+    if settlement["outcome"] == "parked":
+        log.error("payment parked", extra={"payment": payment_id, "reason": settlement["reason"]})
+        return "parked", settlement["reason"]
+    if settlement["outcome"] == "granted":
+        log.info("payment granted", extra={"payment": payment_id, "account": settlement.get("account_id")})
+    if settlement["topup_due"]:
+        app.queue.hint(queue.CHECK_THRESHOLD, settlement.get("account_id"))
+    return "settled", None
+
+
+def judge_session(app: App, payment: Payment, session: StripeData) -> Verdict:
+    """Books what a retrieved Checkout Session says.
+
+    Only payment_status paid grants: it may be complete and unpaid for days (docs.stripe.com/checkout).
+    """
+    intent = session.get("payment_intent")
+    oddity = _oddity(payment, session)
+    if oddity is not None:
+        return "parked", oddity
+    if session.get("payment_status") == "paid" and isinstance(intent, dict):
+        return settle(app, payment["id"], facts_of_intent(intent, checkout_session=session["id"]))
+    if session.get("status") == "expired":
+        return _close(app, payment, "canceled", "checkout_expired")
+    if session.get("status") == "complete" and isinstance(intent, dict):
+        return judge_intent(app, payment, intent, retry_possible=False)
+    return "open", None
+
+
+def judge_intent(app: App, payment: Payment, intent: StripeData, *, retry_possible: bool) -> Verdict:
+    """Books what a retrieved PaymentIntent says. retry_possible: the payer may still try another card."""
+    status = intent.get("status")
+    if status == "succeeded":
+        return settle(app, payment["id"], facts_of_intent(intent))
+    if status == "processing":
+        return _close(app, payment, "processing", None)
+    if status == "canceled":
+        return _close(app, payment, "canceled", intent.get("cancellation_reason"))
+    error = intent.get("last_payment_error") or {}
+    if status == "requires_payment_method" and error and not retry_possible:
+        return _close(app, payment, "failed", error.get("decline_code") or error.get("code"))
+    return "open", None
+
+
+def _oddity(payment: Payment, session: StripeData) -> str | None:
+    if payment["stripe_checkout_session_id"] not in (None, session["id"]):
+        return "session_of_another_purchase"
+    if session.get("payment_status") == "no_payment_required":
+        return "no_payment_required"
+    if session.get("payment_status") == "paid" and not isinstance(session.get("payment_intent"), dict):
+        return "paid_without_payment_intent"
+    return None
+
+
+def close_checkout(app: App, payment: Payment) -> Verdict:
+    """Makes sure that nobody pays a purchase's Session any more, or books what was paid meanwhile."""
+    session_id = payment["stripe_checkout_session_id"]
+    if session_id is None:
+        return "open", None
+    try:
+        session = app.gateway.expire_session(session_id)
+    except StripeRefused:
+        session = app.gateway.retrieve_session(session_id)
+    return judge_session(app, payment, session)
+
+
+def check_payment(app: App, payment_id: str) -> None:
+    """Asks Stripe what became of a purchase, in case no webhook tells; looks again later while it is open."""
+    payment = app.ledger.get_payment(payment_id)
+    if payment is None or payment["status"] not in ("open", "processing"):
+        return
+    try:
+        verdict, reason = _look(app, payment)
+    except (StripeUnavailable, StripeBusy) as error:
+        verdict, reason = "open", error.code
+    except StripeRefused as error:
+        log.exception(
+            "Stripe does not know a payment", extra={"payment": payment_id, "code": error.stripe_code}
+        )
+        verdict, reason = _close(app, payment, "canceled", error.stripe_code)
+    log.info("payment checked", extra={"payment": payment_id, "verdict": verdict, "reason": reason})
+    if verdict in ("open", "processing", "parked"):
+        app.ledger.postpone_payment_check(payment_id)
+
+
+def _look(app: App, payment: Payment) -> Verdict:
+    if payment["topup_id"] is not None:
+        app.queue.hint(queue.CHARGE_TOPUP, payment["topup_id"])
+        return "open", "topup"
+    if payment["stripe_checkout_session_id"] is not None:
+        return judge_session(
+            app, payment, app.gateway.retrieve_session(payment["stripe_checkout_session_id"])
+        )
+    if payment["stripe_payment_intent_id"] is not None:
+        intent = app.gateway.retrieve_intent(payment["stripe_payment_intent_id"])
+        return judge_intent(app, payment, intent, retry_possible=True)
+    return "open", "not_at_stripe_yet"
+
+
+def _close(
+    app: App, payment: Payment, status: Literal["processing", "failed", "canceled"], reason: str | None
+) -> Verdict:
+    app.ledger.fail_payment(payment["id"], status, reason)
+    return status, reason
