@@ -21,6 +21,7 @@ from psycopg import errors
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
 LOCK = 7_235_341_902  # any number that nobody else locks
+LOCK_TIMEOUT = "15s"  # who waits for a table makes everybody else wait for it too
 ATTEMPTS = 5
 BUSY = (errors.LockNotAvailable, errors.DeadlockDetected)
 # What `create or replace` answers when only dropping first would do: another result type, other columns.
@@ -34,6 +35,13 @@ VERSION = re.compile(r"(\d{4})_(\w+)\.sql")
 CREATED = re.compile(
     r"\bcreate\s+(?:or\s+replace\s+)?(?:function|procedure|view|policy)\s+(?:\w+\.)?\"?(\w+)", re.IGNORECASE
 )
+# The files of step 3 in their order, by the kind of thing that they create.
+REPEATABLE = {
+    "routine ": "functions/*.sql",
+    "view ": "views/*.sql",
+    "policy ": "policies.sql",
+    "nothing else": "seed/*.sql",
+}
 # What step 3 may have created: how to name it, a stamp that changes when it is created anew, its bare name.
 DEFINED = """
 select format('policy %I on %s', p.polname, p.polrelid::regclass), p.oid || '/' || p.xmin, p.polname::text
@@ -102,7 +110,7 @@ def _locked(connection: Connection, step: Callable[[], T]) -> T:
             with connection.transaction():
                 connection.execute("set local statement_timeout = 0; set local client_min_messages = warning")
                 connection.execute("select pg_advisory_xact_lock(%s)", [LOCK])
-                connection.execute("set local lock_timeout = '15s'")
+                connection.execute("select set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
                 return step()
         except BUSY:
             if attempt == ATTEMPTS:
@@ -146,7 +154,7 @@ def _migrate(connection: Connection, version: str, path: Path) -> bool:
 def _refresh(connection: Connection, root: Path) -> list[str]:
     """Run all re-runnable files if any differs from what the database has; says what changed."""
     fixed = list(_migrations(root).values())
-    files = _repeatable(root)
+    files = [path for pattern in REPEATABLE.values() for path in sorted(root.glob(pattern))]
     hashes = {_shown(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in [*fixed, *files]}
     connection.execute(FILES)
     stored = {row[0]: row[1] for row in connection.execute("select name, hash from billing.schema_files")}
@@ -155,11 +163,14 @@ def _refresh(connection: Connection, root: Path) -> list[str]:
     before = {row[0]: row[1] for row in connection.execute(DEFINED)}
     # Functions may call one another, so bodies cannot be checked in the order of their names.
     connection.execute("set local check_function_bodies = off")
-    for path in files:
-        _run(connection, path)
     kept = {name for path in fixed for name in CREATED.findall(path.read_text())}
-    untouched = [row for row in connection.execute(DEFINED) if before.get(row[0]) == row[1]]
-    stale = [row[0] for row in untouched if row[2] not in kept]
+    stale: list[str] = []
+    for kind, pattern in REPEATABLE.items():
+        for path in sorted(root.glob(pattern)):
+            _run(connection, path)
+        # Now, because the grants in policies.sql touch every function.
+        untouched = [row for row in connection.execute(DEFINED) if before.get(row[0]) == row[1]]
+        stale = [row[0] for row in untouched if row[0].startswith(kind) and row[2] not in kept] + stale
     for thing in stale:
         _drop(connection, thing)
     connection.execute("delete from billing.schema_files")
@@ -169,12 +180,6 @@ def _refresh(connection: Connection, root: Path) -> list[str]:
     changed = [_shown(path) for path in files if stored.get(_shown(path)) != hashes[_shown(path)]]
     dropped = [f"{thing}: dropped, no file creates it any more" for thing in stale]
     return [*(f"{name}: applied" for name in changed), *dropped]
-
-
-def _repeatable(root: Path) -> list[Path]:
-    """The files that are run again whenever one of them changed, in their order."""
-    patterns = ("functions/*.sql", "views/*.sql", "policies.sql", "seed/*.sql")
-    return [path for pattern in patterns for path in sorted(root.glob(pattern))]
 
 
 def _run(connection: Connection, path: Path) -> None:
