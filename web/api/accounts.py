@@ -1,0 +1,65 @@
+"""Opening accounts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+
+from web import idempotency
+from web.endpoints import Call, Endpoint
+from web.fields import AccountId, Answer, Body, Email, Name, UserId
+
+
+class NewAccount(Body):
+    """An organisation, or a person's own account."""
+
+    id: AccountId | None = None
+    name: Name
+    owner_id: UserId | None = None
+    email: Email
+
+
+class Account(Answer):
+    """An account."""
+
+    account_id: str
+    name: str
+    email: str | None
+    status: str
+    created_at: str
+
+
+@Endpoint(
+    "POST",
+    "/api/accounts",
+    summary="Open an account",
+    tag="accounts",
+    scope="accounts",
+    body=NewAccount,
+    example={"id": "acme", "name": "Acme", "email": "billing@acme.example"},
+    answer=Account,
+    statuses=(201, 200),
+    errors=("unknown_account", "idempotency_key_reused", "request_in_flight"),
+)
+def open_account(call: Call) -> Response:
+    """201 and the sign-up credits, once; 200 and the account as it is when the id is known."""
+    body: NewAccount = call.body
+    if body.id is not None:
+        return _open(call, call.account_id(body.id))
+    return idempotency.once(
+        call.services.ledger, call.caller, body.model_dump(), lambda attempt: _open(call, attempt.id("acc"))
+    )
+
+
+def _open(call: Call, account_id: str) -> Response:
+    body: NewAccount = call.body
+    account: Any = call.services.ledger.open_account(
+        account_id,
+        body.name,
+        body.email,
+        body.owner_id,
+        call.services.settings.signup_micro_credits,
+        call.actor,
+    )
+    return call.respond(account, 201 if account["created"] else 200)

@@ -1,0 +1,117 @@
+"""Buying, and what was bought."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from flask import Response, request
+from pydantic import Field
+
+from web import idempotency, purchases
+from web.api.catalogue import with_price
+from web.api.queries import Page, PageQuery, account_of
+from web.endpoints import Call, Endpoint
+from web.fields import Answer, Body, CreditsOut, MoneyOut, Text
+
+
+class NewCheckout(Body):
+    """A package to buy. Its price is the catalogue's; redirects stay on this server."""
+
+    account_id: Text | None = None
+    package_id: Text
+    quantity: Annotated[int, Field(ge=1, le=1000)] = 1
+    success_url: Annotated[str, Field(max_length=2000)] | None = None
+    cancel_url: Annotated[str, Field(max_length=2000)] | None = None
+
+
+class Checkout(Answer):
+    """A Checkout Session to send the buyer to. `id` names the payment."""
+
+    id: str
+    url: str
+    credits: CreditsOut
+    price: MoneyOut
+
+
+class PaymentOut(Answer):
+    """A payment, and how it stands."""
+
+    id: str
+    purpose: Literal["purchase", "topup"]
+    package_id: str | None
+    quantity: int
+    credits: CreditsOut
+    price: MoneyOut
+    status: str
+    reason: str | None
+    receipt_url: str | None
+    topup_id: str | None
+    created_at: str
+    paid_at: str | None
+
+
+class PaymentPage(Page):
+    """A page of payments."""
+
+    data: list[PaymentOut]
+
+
+@Endpoint(
+    "POST",
+    "/api/billing/checkout-sessions",
+    summary="Buy a package through Stripe Checkout",
+    tag="billing",
+    scope="admin",
+    body=NewCheckout,
+    example={"account_id": "acme", "package_id": "credits-250", "quantity": 1},
+    answer=Checkout,
+    statuses=(201,),
+    errors=(
+        "unknown_package",
+        "unknown_account",
+        "account_required",
+        "topup_in_flight",
+        "rate_limited",
+        "idempotency_key_reused",
+        "request_in_flight",
+        "stripe_unavailable",
+    ),
+)
+def open_checkout(call: Call) -> Response:
+    """Opens a purchase and answers where to pay it.
+
+    With an Idempotency-Key a repeat answers the same session.
+    """
+    body: NewCheckout = call.body
+    account_id = call.account_id(body.account_id)
+    call.services.limiter.check("checkout", account_id, request.remote_addr)
+
+    def run(attempt: idempotency.Attempt) -> Response:
+        payment = purchases.open_checkout(
+            call.services,
+            payment_id=attempt.id("pay"),
+            account_id=account_id,
+            package_id=body.package_id,
+            quantity=body.quantity,
+            success_url=body.success_url,
+            cancel_url=body.cancel_url,
+        )
+        return call.respond({**with_price(dict(payment)), "url": payment["checkout_url"]}, 201)
+
+    return idempotency.once(call.services.ledger, call.caller, body.model_dump(), run)
+
+
+@Endpoint(
+    "GET",
+    "/api/billing/payments",
+    summary="Payments with receipt links, newest first",
+    tag="billing",
+    scope="read",
+    query=PageQuery,
+    answer=PaymentPage,
+    errors=("unknown_account", "account_required", "not_found"),
+)
+def payments(call: Call) -> Any:
+    """Purchases and top-ups with their state and Stripe's receipt."""
+    page = call.services.ledger.list_payments(account_of(call), call.query.limit, call.query.cursor)
+    return {**page, "data": [with_price(row) for row in page["data"]]}

@@ -1,0 +1,79 @@
+"""What may be bought and what actions cost. Public: no key needed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from web.endpoints import Call, Endpoint
+from web.fields import Answer, CreditsOut, MoneyOut
+
+
+class Package(Answer):
+    """Credits on sale."""
+
+    id: str
+    name: str
+    credits: CreditsOut
+    price: MoneyOut
+
+
+class Packages(Answer):
+    """The packages on sale."""
+
+    data: list[Package]
+    next_cursor: None = None
+
+
+class Plan(Answer):
+    """A subscription that grants credits every cycle."""
+
+    id: str
+    name: str
+    credits_per_cycle: CreditsOut
+    price: MoneyOut
+    interval: str
+
+
+class Plans(Answer):
+    """The plans on offer."""
+
+    data: list[Plan]
+    next_cursor: None = None
+
+
+class Action(Answer):
+    """What one unit of an action costs now."""
+
+    action: str
+    credits: CreditsOut
+    description: str | None
+
+
+class Actions(Answer):
+    """The priced actions."""
+
+    data: list[Action]
+    next_cursor: None = None
+
+
+def with_price(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of the catalogue with amount and currency as one price."""
+    return {**row, "price": {"amount": row["amount"], "currency": row["currency"]}}
+
+
+@Endpoint("GET", "/api/billing/packages", summary="Credit packages", tag="catalogue", answer=Packages)
+def packages(call: Call) -> Any:
+    """The packages on sale, smallest first."""
+    return {"data": [with_price(row) for row in call.services.ledger.list_packages()]}
+
+
+@Endpoint("GET", "/api/billing/plans", summary="Subscription plans", tag="catalogue", answer=Plans)
+def plans(call: Call) -> Any:
+    """The plans on offer."""
+    return {"data": [with_price(row) for row in call.services.ledger.list_plans()]}
+
+
+@Endpoint("GET", "/api/billing/actions", summary="What actions cost", tag="catalogue", answer=Actions)
+def actions(call: Call) -> Any:
+    """One unit of each priced action."""
+    return {"data": call.services.ledger.list_actions()}

@@ -1,0 +1,24 @@
+"""The command line: `flask --app web …`.
+
+Each command calls one ledger function; expected errors end with a sentence.
+"""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from web.cli import accounts, operations
+
+
+def register(app: Flask) -> None:
+    """Adds every command to the app."""
+    for command in (
+        operations.migrate,
+        operations.check,
+        operations.events,
+        operations.topups,
+        operations.actions,
+        accounts.accounts,
+        accounts.api_keys,
+    ):
+        app.cli.add_command(command)

@@ -1,0 +1,153 @@
+"""flask migrate, check, events, topups, actions."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from shared import migrate as schema
+from shared import queue
+from shared.errors import Refused
+from shared.models import Topup
+from shared.stripe_client import StripeRefused
+from web.cli.support import Credits, actor, guarded, ledger, show
+from web.services import services
+
+
+@click.command("migrate")
+@guarded
+def migrate() -> None:
+    """Brings the database to the schema of this version."""
+    url = services().settings.database_url
+    if url is None:
+        raise click.ClickException("set DATABASE_URL: the schema is applied over a direct connection")
+    try:
+        schema.apply(url.get_secret_value(), report=click.echo)
+    except schema.MigrationError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@click.command("check")
+@guarded
+def check() -> None:
+    """Checks the books; exit status 1 when an invariant does not hold."""
+    violations = ledger().check_invariants()
+    for violation in violations:
+        click.echo(
+            f"VIOLATED {violation['invariant']}: {violation['violations']}, such as {violation['examples']}"
+        )
+    if violations:
+        sys.exit(1)
+    click.echo("All invariants hold.")
+
+
+@click.group()
+def events() -> None:
+    """Events that Stripe sent."""
+
+
+@events.command("list")
+@click.option("--state", type=click.Choice(["received", "done", "ignored", "parked"]))
+@click.option("--limit", default=20, type=click.IntRange(1, 1000))
+@guarded
+def list_events(state: str | None, limit: int) -> None:
+    """The newest events."""
+    for event in ledger().list_stripe_events(state, limit):
+        reason = event["reason"] or ""
+        click.echo(f"{event['received_at']}  {event['state']:8} {event['id']}  {event['type']}  {reason}")
+
+
+@events.command("replay")
+@click.argument("event_ids", nargs=-1, required=True)
+@guarded
+def replay_events(event_ids: tuple[str, ...]) -> None:
+    """Makes finished or parked events due again."""
+    for event_id in event_ids:
+        ledger().replay_stripe_event(event_id, actor())
+        services().queue.hint(queue.PROCESS_EVENT, event_id)
+        click.echo(f"{event_id} is due again")
+
+
+@click.group()
+def topups() -> None:
+    """Automatic charges."""
+
+
+@topups.command("list")
+@click.option("--account", "account_id")
+@click.option("--state")
+@click.option("--limit", default=20, type=click.IntRange(1, 1000))
+@guarded
+def list_topups(account_id: str | None, state: str | None, limit: int) -> None:
+    """The newest top-ups."""
+    for topup in ledger().list_topups(account_id, state, limit):
+        click.echo(
+            f"{topup['created_at']}  {topup['state']:15} {topup['id']}  {topup['account_id']}  "
+            f"{topup['amount']} {topup['currency']}  {topup['reason'] or ''}"
+        )
+
+
+@topups.command("cancel")
+@click.argument("topup_id")
+@guarded
+def cancel_topup(topup_id: str) -> None:
+    """Cancels a top-up that has not been charged."""
+    topup = ledger().find_topup(topup_id)
+    if topup is None:
+        raise Refused("There is no such top-up.", code="not_found")
+    if topup["finished_at"] or topup["state"] == "succeeded":
+        raise Refused(f"This top-up is finished: {topup['state']}.", code="state_conflict")
+    _cancel_at_stripe(topup)
+    click.echo(ledger().finish_topup(topup_id, "canceled", {"reason": f"canceled by {actor()}"})["state"])
+
+
+def _cancel_at_stripe(topup: Topup) -> None:
+    """First at Stripe.
+
+    A PaymentIntent that is canceled there can never be charged, whoever else is at work on it.
+    """
+    intent_id = topup["stripe_payment_intent_id"]
+    if intent_id is None:
+        return
+    try:
+        services().gateway.cancel_intent(intent_id, topup_id=topup["id"])
+    except StripeRefused as refusal:
+        if services().gateway.retrieve_intent(intent_id)["status"] != "canceled":
+            raise Refused(
+                f"Stripe does not cancel it any more: {refusal.detail}", code="state_conflict"
+            ) from refusal
+
+
+@topups.command("resume")
+@click.argument("account_id")
+@guarded
+def resume_topups(account_id: str) -> None:
+    """Lifts the pause of an account's auto top-up."""
+    state = ledger().resume_auto_topup(account_id, actor())
+    if state["topup_due"]:
+        services().queue.hint(queue.CHECK_THRESHOLD, account_id)
+    show({name: state[name] for name in ("enabled", "paused_reason", "next_attempt_at")})
+
+
+@click.group()
+def actions() -> None:
+    """What actions cost."""
+
+
+@actions.command("set")
+@click.argument("action")
+@click.argument("price", type=Credits())
+@click.option("--description")
+@guarded
+def set_action(action: str, price: int, description: str | None) -> None:
+    """Sets what one unit of ACTION costs from now on."""
+    show(ledger().set_action_cost(action, price, description, actor()))
+
+
+@actions.command("list")
+@guarded
+def list_actions() -> None:
+    """Lists the priced actions."""
+    for row in ledger().list_actions():
+        show(row)

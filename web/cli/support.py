@@ -1,0 +1,86 @@
+"""What the commands share: expected errors as sentences, values, output, the actor's name."""
+
+from __future__ import annotations
+
+import functools
+import getpass
+import json
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import click
+from flask.cli import with_appcontext
+
+from shared import credits
+from shared.errors import RefillError
+from shared.ledger import Ledger
+from web.services import services
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def guarded(function: Callable[P, R]) -> Callable[P, R]:
+    """Runs a command inside the app; our errors become a message and a non-zero status."""
+
+    @with_appcontext
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except RefillError as error:
+            raise click.ClickException(f"{error.detail} ({error.code})") from error
+
+    return run
+
+
+def ledger() -> Ledger:
+    """The app's ledger."""
+    return services().ledger
+
+
+def actor() -> str:
+    """Who runs the command, for the audit log."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # a container's user may have no name
+        return "cli"
+
+
+def show(row: Any) -> None:
+    """Prints a row as JSON, with credits as people read them."""
+    click.echo(json.dumps(_readable(row), indent=2, ensure_ascii=False))
+
+
+CREDIT_FIELDS = frozenset(
+    {"available", "held", "balance", "debt", "credits", "threshold", "granted", "remaining"}
+)
+
+
+def _readable(value: Any, name: str = "") -> Any:
+    if isinstance(value, dict):
+        return {key: _readable(item, key) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_readable(item) for item in value]
+    return credits.to_text(value) if name in CREDIT_FIELDS and type(value) is int else value
+
+
+class Credits(click.ParamType[int]):
+    """An amount of credits; `signed` allows taking away."""
+
+    name = "credits"
+
+    def __init__(self, *, signed: bool = False) -> None:
+        self.signed = signed
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """See click.ParamType.convert."""
+        text = str(value)
+        negative = self.signed and text.startswith("-")
+        try:
+            micro = credits.from_json(text[1:] if negative else text)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if micro == 0:
+            self.fail("zero changes nothing", param, ctx)
+        return -micro if negative else micro

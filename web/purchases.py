@@ -1,0 +1,87 @@
+"""Opening a purchase: the row first, then Stripe. Used by the API and by the page."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from shared import credits
+from shared.errors import Refused
+from shared.models import Payment
+from web.services import Services
+
+
+def open_checkout(
+    services: Services,
+    *,
+    payment_id: str,
+    account_id: str,
+    package_id: str,
+    quantity: int,
+    success_url: str | None,
+    cancel_url: str | None,
+) -> Payment:
+    """The payment with its Checkout Session's address.
+
+    A repeat with the same payment_id answers the same session.
+    """
+    ledger = services.ledger
+    success_url = _own_url(services, success_url, "success_url") or _page(services, "success", payment_id)
+    cancel_url = _own_url(services, cancel_url, "cancel_url") or _page(services, "failure", payment_id)
+    if not any(package["id"] == package_id for package in ledger.list_packages()):
+        # Before a customer is made for nothing.
+        raise Refused(
+            "There is no such package. GET /api/billing/packages lists them.",
+            code="unknown_package",
+            status=404,
+        )
+    customer_id = _customer(services, account_id)
+    payment = ledger.open_purchase(payment_id, account_id, package_id, quantity, customer_id)
+    if payment["checkout_url"]:
+        return payment
+    session = services.gateway.create_checkout_session(
+        payment,
+        customer_id=payment["stripe_customer_id"] or customer_id,
+        product_name=f"{credits.to_text(payment['credits'])} credits",
+        success_url=success_url,
+        cancel_url=cancel_url,
+    )
+    return ledger.attach_checkout_session(payment_id, session["id"], session["url"])
+
+
+def _customer(services: Services, account_id: str) -> str:
+    known = services.ledger.get_customer(account_id)
+    if known is None:
+        account = services.ledger.get_account(account_id)
+        customer_id = services.gateway.ensure_customer(account_id, account["name"], account["email"])
+        return services.ledger.link_customer(account_id, customer_id)
+    if known["deleted"]:
+        raise Refused(
+            "The customer of this account was deleted at Stripe. An operator has to link a new one.",
+            code="state_conflict",
+            status=409,
+        )
+    return str(known["stripe_customer_id"])
+
+
+def _page(services: Services, name: str, payment_id: str) -> str:
+    return f"{services.settings.base_url}/billing/{name}?payment={payment_id}"
+
+
+def _own_url(services: Services, url: str | None, field: str) -> str | None:
+    """A redirect goes to BASE_URL's own pages only: an open redirect would lend our name to others' pages."""
+    if url is None:
+        return None
+    if not _same_origin(url, services.settings.base_url):
+        message = f"must be an address below {services.settings.base_url}"
+        raise Refused(f"{field} {message}", errors=[{"field": field, "message": message}])
+    return url
+
+
+def _same_origin(url: str, base_url: str) -> bool:
+    """Strict: a backslash or a space, which browsers read in another way than urlsplit, is refused."""
+    try:
+        target, own = urlsplit(url), urlsplit(base_url)
+    except ValueError:
+        return False
+    plain = url.isascii() and url.isprintable() and "\\" not in url and " " not in url
+    return plain and (target.scheme, target.netloc) == (own.scheme, own.netloc)
