@@ -7,10 +7,20 @@ Used by `local.run`, `local.demo`, `local.services`, the tests and the benchmark
 """
 
 from local.embedded.errors import EmbeddedError
+from local.embedded.gateway import SupabaseGateway
 from local.embedded.guarded import Guarded
 from local.embedded.postgres import Postgres
 from local.embedded.postgrest import PostgREST
 from local.embedded.redis import Redis
 from local.embedded.server import Server, free_port
 
-__all__ = ["EmbeddedError", "Guarded", "PostgREST", "Postgres", "Redis", "Server", "free_port"]
+__all__ = [
+    "EmbeddedError",
+    "Guarded",
+    "PostgREST",
+    "Postgres",
+    "Redis",
+    "Server",
+    "SupabaseGateway",
+    "free_port",
+]

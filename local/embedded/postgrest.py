@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from filelock import FileLock
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from local.embedded.errors import EmbeddedError
 from local.embedded.server import HOST, Server, free_port
@@ -67,9 +67,9 @@ def authenticator_url(database_url: str) -> str:
 
     The password follows from the superuser's, so that several PostgREST of one server agree on it.
     """
-    parts = urlsplit(database_url)
-    password = hmac.digest((parts.password or "").encode(), b"authenticator", "sha256").hex()
-    url = urlunsplit(parts._replace(netloc=f"authenticator:{password}@{parts.hostname}:{parts.port}"))
+    superuser = str(conninfo_to_dict(database_url).get("password") or "")
+    password = hmac.digest(superuser.encode(), b"authenticator", "sha256").hex()
+    url = make_conninfo(database_url, user="authenticator", password=password)
     if not _connects(url):
         with psycopg.connect(database_url) as connection:
             connection.execute("select pg_advisory_xact_lock(hashtext('authenticator password'))")
@@ -102,6 +102,7 @@ class PostgREST(Server):
         port: int | None = None,
         owner: int | None = None,
     ) -> None:
+        self.cache = cache
         self._program = program(cache)
         super().__init__(directory, port, owner)
         self.database_url = database_url

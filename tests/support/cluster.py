@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import psycopg
 from filelock import FileLock
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 from local.embedded import Postgres
 from local.embedded.guarded import await_death
@@ -86,16 +86,19 @@ class Cluster:
         create = sql.SQL("create database {} template {} strategy file_copy")
         self._execute(create.format(sql.Identifier(name), sql.Identifier(template)))
         try:
-            yield Database(name, make_conninfo(self.url, dbname=name))
+            yield Database(name, self._url_of(name))
         finally:
             self._execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
     def _build_template(self) -> None:
         name = sql.Identifier(TEMPLATE)
         self._execute(sql.SQL("create database {}").format(name))
-        migrate.apply(make_conninfo(self.url, dbname=TEMPLATE), report=lambda _line: None)
+        migrate.apply(self._url_of(TEMPLATE), report=lambda _line: None)
         # Connections to the template, even autovacuum's, would keep it from being copied.
         self._execute(sql.SQL("alter database {} allow_connections false").format(name))
+
+    def _url_of(self, name: str) -> str:
+        return urlsplit(self.url)._replace(path=f"/{name}").geturl()
 
     def _execute(self, statement: sql.Composed) -> None:
         with psycopg.connect(self.url, autocommit=True) as connection:
