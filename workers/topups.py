@@ -136,12 +136,20 @@ def _follow(app: App, topup: Topup, intent_id: str) -> None:
         else:
             app.ledger.release_topup(topup["id"], "authentication_required", ACTION_POLL_SECONDS)
     elif intent.get("status") == "requires_confirmation":
-        if topup["age_seconds"] > KEY_AGE_MAX_SECONDS:
-            _give_up(app, topup, intent_id, "too_old")
-        else:
-            _confirm(app, topup, intent_id)
+        _confirm_again(app, topup, intent_id)
     else:
         _apply(app, topup, intent)
+
+
+def _confirm_again(app: App, topup: Topup, intent_id: str) -> None:
+    """The confirmation never reached Stripe: sent again under its key, unless the account said no meanwhile."""
+    allowed = app.ledger.get_auto_topup(topup["account_id"])
+    if not allowed["enabled"] or allowed["paused_reason"] is not None:
+        _give_up(app, topup, intent_id, "switched_off")
+    elif topup["age_seconds"] > KEY_AGE_MAX_SECONDS:
+        _give_up(app, topup, intent_id, "too_old")
+    else:
+        _confirm(app, topup, intent_id)
 
 
 def _apply(app: App, topup: Topup, intent: StripeData) -> None:

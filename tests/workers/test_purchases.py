@@ -1,0 +1,65 @@
+"""Purchases whose webhooks never come."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.errors import StripeUnavailable
+from shared.stripe_client import StripeRefused
+from tests.workers.world import World
+
+
+def due_soon(world: World) -> bool:
+    """Whether the sweep looks at the purchase again within two minutes."""
+    rows = world.query(
+        "select next_check_at < now() + interval '2 minutes 1 second' as soon from billing.payments"
+    )
+    return bool(rows[0]["soon"])
+
+
+def test_paid_purchase_is_granted_without_any_webhook(world: World) -> None:
+    """No. 21; the first look is due a minute after the Session was made."""
+    payment = world.buy()
+    assert due_soon(world)
+    world.stripe.pay_session("cs_1", payment)
+    world.check_payment(payment["id"])
+    world.check_payment(payment["id"])
+    assert [world.payment(payment["id"])["status"], world.grants, world.balance] == ["succeeded", 1, 200]
+    assert not due_soon(world)
+    world.assert_sound()
+
+
+def test_open_purchase_is_looked_at_again(world: World) -> None:
+    payment = world.buy()
+    world.check_payment(payment["id"])
+    assert [world.payment(payment["id"])["status"], due_soon(world)] == ["open", True]
+
+
+@pytest.mark.parametrize("session_status", ["expired"])
+def test_expired_purchase_ends(world: World, session_status: str) -> None:
+    payment = world.buy()
+    world.stripe.sessions["cs_1"]["status"] = session_status
+    world.check_payment(payment["id"])
+    assert [world.payment(payment["id"])["status"], due_soon(world)] == ["canceled", False]
+
+
+def test_stripe_away_only_postpones(world: World) -> None:
+    payment = world.buy()
+    world.stripe.faults["retrieve_session"] = [StripeUnavailable("down", replayed=False)]
+    world.check_payment(payment["id"])
+    assert [world.payment(payment["id"])["status"], due_soon(world)] == ["open", True]
+
+
+def test_session_that_stripe_does_not_know_ends_the_purchase(world: World) -> None:
+    payment = world.buy()
+    world.stripe.faults["retrieve_session"] = [StripeRefused("none", "resource_missing", "id")]
+    world.check_payment(payment["id"])
+    assert [world.payment(payment["id"])["status"], world.grants] == ["canceled", 0]
+
+
+def test_payment_after_we_had_given_the_purchase_up_still_counts(world: World) -> None:
+    payment = world.buy()
+    world.ledger.fail_payment(payment["id"], "canceled", "checkout_expired")
+    world.stripe.pay_session("cs_1", payment)
+    world.receive("checkout.session.completed", world.stripe.sessions["cs_1"])
+    assert [world.payment(payment["id"])["status"], world.grants] == ["succeeded", 1]
