@@ -1,0 +1,64 @@
+"""Every id and idempotency key that Refill makes, in one place.
+
+A key is built from a stored row, never from an amount, a threshold or a clock: a repeat of the same work sends the same
+key, and another piece of work never does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import uuid
+
+_NAMESPACE = uuid.UUID("6f0c8a52-5d0e-4f0b-9f53-6a4f6f1d7a10")
+
+
+def new_id(prefix: str) -> str:
+    """A fresh id such as `pay_3f…`: 128 random bits behind a prefix that says what it names."""
+    return f"{prefix}_{secrets.token_hex(16)}"
+
+
+def derived_id(prefix: str, *parts: str) -> str:
+    """The same id for the same parts, so that a repeated request finds the row that its first try wrote."""
+    return f"{prefix}_{uuid.uuid5(_NAMESPACE, json_safe(parts)).hex}"
+
+
+def json_safe(parts: tuple[str, ...]) -> str:
+    """Joins parts without ambiguity: each is preceded by its length."""
+    return "".join(f"{len(part)}:{part}" for part in parts)
+
+
+def new_api_key() -> tuple[str, str]:
+    """A new API key and the prefix that may be shown: (`rk_…`, `rk_1a2b3c4d`)."""
+    key = f"rk_{secrets.token_hex(24)}"
+    return key, key[:11]
+
+
+def api_key_hash(key: str) -> bytes:
+    """What is stored of an API key. SHA-256 is enough: the key has 192 random bits, so there is nothing to guess."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+def customer_create(account_id: str) -> str:
+    """Stripe idempotency key for creating an account's customer."""
+    return f"customer:{account_id}"
+
+
+def checkout_create(payment_id: str) -> str:
+    """Stripe idempotency key for a payment's Checkout Session."""
+    return f"checkout:{payment_id}"
+
+
+def topup_create(topup_id: str) -> str:
+    """Stripe idempotency key for creating a top-up's PaymentIntent."""
+    return f"topup:{topup_id}:create"
+
+
+def topup_confirm(topup_id: str) -> str:
+    """Stripe idempotency key for confirming a top-up's PaymentIntent: one confirmation a top-up, ever."""
+    return f"topup:{topup_id}:confirm"
+
+
+def topup_cancel(topup_id: str) -> str:
+    """Stripe idempotency key for cancelling a top-up's PaymentIntent."""
+    return f"topup:{topup_id}:cancel"

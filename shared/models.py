@@ -1,0 +1,162 @@
+"""The rows that the SQL functions answer, as Python sees them. Credits are micro-credits, money minor units, times ISO 8601."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+TopupState = Literal["open", "processing", "succeeded", "declined", "action_required", "unknown", "canceled"]
+
+
+class Account(TypedDict):
+    """open_account, get_account."""
+
+    account_id: str
+    name: str
+    email: str | None
+    status: str
+    created: bool
+    created_at: str
+
+
+class ApiKey(TypedDict):
+    """find_api_key, create_api_key, list_api_keys."""
+
+    id: str
+    name: str
+    prefix: str
+    scopes: list[str]
+    account_id: str | None
+    revoked_at: str | None
+
+
+class Spend(TypedDict):
+    """spend_credits. `topup_due`: the debit brought the account to its threshold, enqueue a check."""
+
+    transaction_id: int
+    credits: int
+    available: int
+    status: str
+    replayed: bool
+    topup_due: bool
+
+
+class UsageAccount(TypedDict):
+    """One account that a batch touched."""
+
+    account_id: str
+    available: int
+    status: str
+
+
+class Rejected(TypedDict):
+    """One event of a batch that was not booked. `index` is its place in the batch."""
+
+    index: int
+    id: str | None
+    code: str
+
+
+class UsageResult(TypedDict):
+    """record_usage. `topup_due` lists the accounts to check."""
+
+    accepted: int
+    duplicates: int
+    rejected: list[Rejected]
+    accounts: list[UsageAccount]
+    topup_due: list[str]
+
+
+class Payment(TypedDict):
+    """A payments row."""
+
+    id: str
+    account_id: str
+    purpose: Literal["purchase", "topup"]
+    package_id: str | None
+    quantity: int
+    credits: int
+    amount: int
+    currency: str
+    status: str
+    reason: str | None
+    stripe_customer_id: str | None
+    stripe_checkout_session_id: str | None
+    stripe_payment_intent_id: str | None
+    checkout_url: str | None
+    receipt_url: str | None
+    topup_id: str | None
+    created_at: str
+    paid_at: str | None
+
+
+class Settlement(TypedDict):
+    """settle_payment. granted now, already granted, or parked for an operator with a reason."""
+
+    outcome: Literal["granted", "already", "parked"]
+    reason: str | None
+    account_id: NotRequired[str]
+    topup_due: bool
+
+
+class Topup(TypedDict):
+    """A topups row joined with its payment, as the charging actor needs it."""
+
+    id: str
+    account_id: str
+    payment_id: str
+    state: TopupState
+    credits: int
+    amount: int
+    currency: str
+    stripe_customer_id: str
+    payment_method: str
+    stripe_payment_intent_id: str | None
+    confirming: bool
+    age_seconds: int
+    reason: str | None
+    decline_code: str | None
+    created_at: str
+    finished_at: str | None
+
+
+class OpenTopup(TypedDict):
+    """open_topup: the top-up to charge, or why there is none."""
+
+    topup_id: str | None
+    reason: str | None
+    next_attempt_at: str | None
+
+
+class Verdict(TypedDict):
+    """begin_topup_charge: whether to confirm now. go=false: the top-up is canceled, with the reason."""
+
+    go: bool
+    reason: str | None
+
+
+class StripeEvent(TypedDict):
+    """claim_stripe_event."""
+
+    id: str
+    type: str
+    object_id: str | None
+    payload: str
+    claims: int
+
+
+class DueWork(TypedDict):
+    """due_work: ids that the sweep enqueues."""
+
+    events: list[str]
+    accounts: list[str]
+    topups: list[str]
+    payments: list[str]
+    notices: list[int]
+
+
+class Violation(TypedDict):
+    """check_invariants: one invariant that does not hold, with up to ten ids."""
+
+    invariant: str
+    violations: int
+    examples: list[Any]

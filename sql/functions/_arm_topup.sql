@@ -1,0 +1,27 @@
+-- Recomputes when the account's top-up is due, from its settings, its balance and its open charge: the only writer of
+-- credit_balances.topup_trigger, and of topup_due_at apart from the crossing itself (_mark_crossings).
+-- Internal: the caller holds the account's lock. Answers whether a check is due now.
+create or replace function billing._arm_topup(p_account_id text)
+  returns boolean
+  language plpgsql volatile security definer set search_path = '' as $$
+declare
+  v_settings billing.auto_topup_settings;
+  v_due_at   timestamptz;
+begin
+  select * into v_settings from billing.auto_topup_settings where account_id = p_account_id;
+  if not found then
+    return false;
+  end if;
+  update billing.credit_balances b
+     set topup_trigger = case when v_settings.enabled then v_settings.threshold end,
+         topup_due_at = case
+           when not v_settings.enabled then null
+           when v_settings.paused_reason is not null or exists (
+             select from billing.topups t where t.account_id = p_account_id
+                and t.state in ('open', 'processing', 'unknown', 'action_required')) then 'infinity'::timestamptz
+           when b.balance - b.held > v_settings.threshold then null
+           else greatest(now(), coalesce(v_settings.next_attempt_at, '-infinity')) end
+   where b.account_id = p_account_id
+  returning b.topup_due_at into v_due_at;
+  return coalesce(v_due_at <= now(), false);
+end $$;

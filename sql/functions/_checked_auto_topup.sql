@@ -1,0 +1,54 @@
+-- The settings row that p_settings asks for, over the one before, or a refusal that says which rule it breaks.
+-- Internal. Changes nothing. Raises RF007 unknown_package, RF012 invalid_auto_topup.
+create or replace function billing._checked_auto_topup(
+  p_account_id text, p_before billing.auto_topup_settings, p_settings jsonb)
+  returns billing.auto_topup_settings
+  language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_after   billing.auto_topup_settings := p_before;
+  v_package billing.credit_packages;
+  v_least   numeric;
+  v_fault   text;
+begin
+  v_after.account_id := p_account_id;
+  v_after.enabled := true;
+  v_after.threshold := coalesce((p_settings->>'threshold')::bigint, p_before.threshold);
+  v_after.mode := coalesce(p_settings->>'mode', p_before.mode, 'fixed');
+  v_after.package_id := case when p_settings ? 'package_id' or p_settings ? 'credits' then p_settings->>'package_id'
+                             else p_before.package_id end;
+  v_package := billing._topup_package(v_after.package_id);
+  if v_package.id is null then
+    raise exception using errcode = 'RF007', message = 'There is no such package. GET /api/billing/packages lists them.';
+  end if;
+  v_after.credits := coalesce((p_settings->>'credits')::bigint,
+    case when v_after.package_id is not null then v_package.credits end, p_before.credits);
+  v_after.currency := v_package.currency;
+  v_after.cap_day := coalesce((p_settings#>>'{caps,day}')::bigint, p_before.cap_day, 10000);
+  v_after.cap_month := coalesce((p_settings#>>'{caps,month}')::bigint, p_before.cap_month, greatest(50000, v_after.cap_day));
+  v_after.cap_per_hour := coalesce((p_settings#>>'{caps,per_hour}')::integer, p_before.cap_per_hour, 3);
+  v_after.declines := coalesce(p_before.declines, 0);
+  v_after.updated_at := now();
+
+  -- The smallest charge that these settings can lead to: one fixed amount, or from the threshold up to the target.
+  v_least := billing._topup_price(
+    case v_after.mode when 'target' then v_after.credits - v_after.threshold else v_after.credits end,
+    v_package.credits, v_package.amount);
+  v_fault := case
+    when v_after.threshold is null then 'threshold is missing: the available credits at which to top up'
+    when v_after.credits is null then 'amount (or target) is missing: how many credits one top-up adds, or fills up to'
+    when v_after.mode not in ('fixed', 'target') then 'mode is fixed or target'
+    when v_after.mode = 'target' and v_after.credits <= v_after.threshold
+      then 'target must be above threshold, or every charge would be followed by another'
+    when p_settings#>>'{caps,currency}' <> v_package.currency
+      then format('caps must be in %s, the currency of the packages', v_package.currency)
+    when v_least < 50 then format('one charge would be %s minor units; Stripe charges 50 or more', v_least)
+    when v_least > 99999999 then 'one charge would be more than Stripe takes at once (99999999 minor units)'
+    when v_after.cap_day < v_least or v_after.cap_month < v_least
+      then format('caps.day and caps.month must leave room for one charge of %s minor units', v_least)
+    when v_after.cap_month < v_after.cap_day then 'caps.month must not be below caps.day'
+    when v_after.cap_per_hour not between 1 and 10 then 'caps.per_hour is between 1 and 10' end;
+  if v_fault is not null then
+    raise exception using errcode = 'RF012', message = 'Auto top-up settings: ' || v_fault || '.';
+  end if;
+  return v_after;
+end $$;

@@ -1,0 +1,19 @@
+-- Keeps a payment that differs from our row for an operator: money came in, no credits go out. A payment that has been
+-- granted stays granted; the odd second one is only announced. Internal: the caller holds the account's lock.
+create or replace function billing._park_payment(p_payment billing.payments, p_reason text, p_facts jsonb)
+  returns void
+  language plpgsql volatile security definer set search_path = '' as $$
+begin
+  if p_payment.status <> 'succeeded' then
+    update billing.payments set status = 'parked', reason = p_reason, next_check_at = 'infinity' where id = p_payment.id;
+    update billing.topups set state = 'canceled', reason = p_reason, finished_at = now()
+     where payment_id = p_payment.id and state in ('open', 'processing', 'unknown', 'action_required');
+    if found then
+      update billing.auto_topup_settings set paused_reason = 'payment_parked' where account_id = p_payment.account_id;
+    end if;
+    perform billing._arm_topup(p_payment.account_id);
+  end if;
+  perform billing._notify(p_payment.account_id, 'payment.parked',
+    p_payment.id || ':' || coalesce(p_facts->>'payment_intent', '-'),
+    jsonb_build_object('payment_id', p_payment.id, 'reason', p_reason, 'facts', p_facts));
+end $$;

@@ -1,0 +1,33 @@
+-- Reads a batch of usage events into lines, priced; a line that cannot be booked carries a code: unknown_account,
+-- unknown_action, invalid_value, idempotency_conflict (the id stands in the batch with other content), duplicate (the same
+-- event stands earlier in the batch). Internal. Changes nothing.
+create or replace function billing._read_usage(p_events jsonb, p_account_id text)
+  returns billing.usage_line[]
+  language sql stable security definer set search_path = '' as $$
+  with events as (
+    select e.ordinality - 1 as index, coalesce(p_account_id, e.value->>'account_id') as account_id,
+           e.value->>'id' as event_id, md5((e.value - 'account_id')::text)::uuid as fingerprint,
+           e.value as event, (e.value->>'quantity')::bigint as quantity, (e.value->>'amount')::numeric as amount
+      from jsonb_array_elements(p_events) with ordinality e
+  ), priced as (
+    select e.*, coalesce(e.amount, c.credits::numeric * coalesce(e.quantity, 1)) as credits,
+           b.account_id is not null as account_known
+      from events e
+      left join billing.credit_balances b on b.account_id = e.account_id
+      left join billing.current_action_costs c on e.amount is null and c.action = e.event->>'action'
+  ), judged as (
+    select p.*, first_value(p.fingerprint) over same_id as first_fingerprint, row_number() over same_id as nth,
+           case when not p.account_known then 'unknown_account'
+                when p.credits is null then 'unknown_action'
+                when p.event_id is null or p.credits not between 1 and 1000000000000000 then 'invalid_value' end as code
+      from priced p
+    window same_id as (partition by p.account_id, p.event_id order by p.index)
+  )
+  select coalesce(array_agg(row(index, account_id, event_id, fingerprint,
+      case when code is null then credits end, coalesce(quantity, 1),
+      coalesce((event->>'occurred_at')::timestamptz, now()), null, event,
+      case when code is not null or nth = 1 then code
+           when fingerprint = first_fingerprint then 'duplicate' else 'idempotency_conflict' end
+    )::billing.usage_line order by index), '{}')
+  from judged;
+$$;

@@ -1,0 +1,13 @@
+-- Why what Stripe says was paid does not fit our payments row, or null when it fits. Internal. Changes nothing.
+create or replace function billing._settlement_complaint(p_payment billing.payments, p_facts jsonb)
+  returns text
+  language sql stable security definer set search_path = '' as $$
+  select case
+    when p_facts->>'customer' is distinct from p_payment.stripe_customer_id then 'customer_mismatch'
+    when p_payment.stripe_payment_intent_id is not null and p_facts->>'payment_intent' is not null
+     and p_facts->>'payment_intent' <> p_payment.stripe_payment_intent_id then 'payment_intent_mismatch'
+    when exists (select from billing.payments o where o.stripe_payment_intent_id = p_facts->>'payment_intent'
+                    and o.id <> p_payment.id) then 'payment_intent_of_another_payment'
+    when p_facts->>'currency' is distinct from p_payment.currency then 'currency_mismatch'
+    when (p_facts->>'amount_received')::bigint is distinct from p_payment.amount then 'amount_mismatch' end;
+$$;

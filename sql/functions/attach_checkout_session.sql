@@ -1,0 +1,18 @@
+-- Stores the Checkout Session of a purchase; from a minute on the sweep asks Stripe for its outcome.
+-- Callers: service. Idempotent. Raises RF009 not_found.
+create or replace function billing.attach_checkout_session(p_payment_id text, p_session_id text, p_url text)
+  returns jsonb
+  language plpgsql volatile security definer set search_path = '' as $$
+declare
+  v_payment billing.payments;
+begin
+  update billing.payments
+     set stripe_checkout_session_id = p_session_id, checkout_url = p_url,
+         next_check_at = case when status in ('open', 'processing') then now() + interval '1 minute' else next_check_at end
+   where id = p_payment_id
+  returning * into v_payment;
+  if not found then
+    raise exception using errcode = 'RF009', message = 'There is no such payment.';
+  end if;
+  return billing._payment_json(v_payment);
+end $$;

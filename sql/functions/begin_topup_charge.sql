@@ -1,0 +1,39 @@
+-- The last look before money moves, under the account's lock: still allowed, still needed, still the same card?
+-- If not, the top-up is canceled and nothing is confirmed. If so, confirming_at is committed before the call leaves.
+-- Callers: service. Idempotent: once begun it stays begun. Raises RF009 not_found.
+create or replace function billing.begin_topup_charge(p_topup_id text)
+  returns jsonb
+  language plpgsql volatile security definer set search_path = '' as $$
+declare
+  v_topup   billing.topups;
+  v_balance billing.credit_balances;
+  v_reason  text;
+begin
+  select * into v_topup from billing.topups where id = p_topup_id;
+  if not found then
+    raise exception using errcode = 'RF009', message = 'There is no such top-up.';
+  end if;
+  v_balance := billing._lock_account(v_topup.account_id);
+  select * into v_topup from billing.topups where id = p_topup_id for update;
+  if v_topup.confirming_at is not null or v_topup.state <> 'open' then
+    return jsonb_build_object('go', v_topup.state in ('processing', 'unknown'), 'reason', v_topup.state);
+  end if;
+  select case
+      when not s.enabled then 'switched_off'
+      when s.paused_reason is not null then s.paused_reason
+      when v_balance.status = 'paused' then 'account_paused'
+      when c.deleted_at is not null then 'customer_deleted'
+      when c.default_payment_method is distinct from v_topup.payment_method then 'payment_method_changed'
+      when v_balance.balance - v_balance.held > s.threshold then 'no_longer_needed' end
+    into v_reason
+    from billing.auto_topup_settings s join billing.customers c using (account_id)
+   where s.account_id = v_topup.account_id;
+  if v_reason is not null then
+    perform billing.finish_topup(p_topup_id, 'canceled', jsonb_build_object('reason', v_reason));
+    return jsonb_build_object('go', false, 'reason', v_reason);
+  end if;
+  update billing.topups set state = 'processing', confirming_at = now(), next_attempt_at = now() + interval '10 seconds'
+   where id = p_topup_id;
+  update billing.payments set status = 'processing' where id = v_topup.payment_id;
+  return jsonb_build_object('go', true, 'reason', null);
+end $$;

@@ -1,0 +1,30 @@
+-- Settings and state of the account's auto top-up; switched off when it was never set. Callers: service.
+-- Raises RF001 unknown_account.
+create or replace function billing.get_auto_topup(p_account_id text)
+  returns jsonb
+  language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_settings billing.auto_topup_settings;
+  v_spent    jsonb;
+  v_open     jsonb;
+  v_consent  jsonb;
+begin
+  perform billing.get_account(p_account_id);
+  select * into v_settings from billing.auto_topup_settings where account_id = p_account_id;
+  select to_jsonb(s) into v_spent from billing._topup_spent(p_account_id) s;
+  select billing._topup_json(t) into v_open from billing.topups t
+   where t.account_id = p_account_id and t.state in ('open', 'processing', 'unknown', 'action_required');
+  select jsonb_build_object('actor', c.actor, 'at', c.created_at, 'text_version', c.text_version) into v_consent
+    from billing.auto_topup_consents c
+   where c.account_id = p_account_id and c.enabled and coalesce(v_settings.enabled, false) order by c.id desc limit 1;
+  return jsonb_build_object(
+    'account_id', p_account_id, 'enabled', coalesce(v_settings.enabled, false), 'threshold', v_settings.threshold,
+    'mode', v_settings.mode, 'credits', v_settings.credits, 'package_id', v_settings.package_id,
+    'caps', case when v_settings.account_id is not null then jsonb_build_object('day', v_settings.cap_day,
+      'month', v_settings.cap_month, 'per_hour', v_settings.cap_per_hour, 'currency', v_settings.currency) end,
+    'spent', v_spent, 'consent', v_consent, 'declines', coalesce(v_settings.declines, 0),
+    'paused_reason', v_settings.paused_reason, 'waiting_reason', v_settings.waiting_reason,
+    'next_attempt_at', case when v_settings.next_attempt_at > now() then v_settings.next_attempt_at end,
+    'open_topup', v_open,
+    'topup_due', (select coalesce(topup_due_at <= now(), false) from billing.credit_balances where account_id = p_account_id));
+end $$;

@@ -1,0 +1,17 @@
+-- Counts and ages that operators watch: events, top-ups, payments, notices, parked rows. Callers: service.
+create or replace function billing.operations_summary()
+  returns jsonb
+  language sql stable security definer set search_path = '' as $$
+  select jsonb_build_object(
+    'events_waiting', (select count(*) from billing.stripe_events where state = 'received'),
+    'events_oldest_seconds', (select coalesce(floor(extract(epoch from now() - min(received_at))), 0)
+                                from billing.stripe_events where state = 'received'),
+    'events_parked', (select count(*) from billing.stripe_events where state = 'parked'),
+    'payments_parked', (select count(*) from billing.payments where status = 'parked'),
+    'usage_parked', (select count(*) from billing.parked_usage where resolved_at is null),
+    'topups_open', (select coalesce(jsonb_object_agg(state, n), '{}') from (select state, count(*) as n from billing.topups
+                     where state in ('open', 'processing', 'unknown', 'action_required') group by state) t),
+    'topups_paused', (select count(*) from billing.auto_topup_settings where enabled and paused_reason is not null),
+    'notices_pending', (select count(*) from billing.outbox where state = 'pending'),
+    'notices_failed', (select count(*) from billing.outbox where state = 'failed'));
+$$;

@@ -1,0 +1,27 @@
+-- The card for automatic charges, or null for none. Another card re-arms a paused auto top-up; none pauses it.
+-- Callers: service. Idempotent. Raises RF001 unknown_account, RF009 not_found (no customer yet).
+create or replace function billing.set_default_payment_method(
+  p_account_id text, p_payment_method text, p_card jsonb, p_actor text)
+  returns jsonb
+  language plpgsql volatile security definer set search_path = '' as $$
+declare
+  v_before billing.customers;
+  v_due    boolean;
+begin
+  perform billing._lock_account(p_account_id);
+  select * into v_before from billing.customers where account_id = p_account_id;
+  if not found then
+    raise exception using errcode = 'RF009', message = 'The account has no Stripe customer yet.';
+  end if;
+  update billing.customers set default_payment_method = p_payment_method, card = p_card where account_id = p_account_id;
+  if p_payment_method is null then
+    update billing.auto_topup_settings set paused_reason = 'no_payment_method'
+     where account_id = p_account_id and paused_reason is null;
+  elsif v_before.default_payment_method is distinct from p_payment_method then
+    perform billing._resume_topups(p_account_id);
+  end if;
+  insert into billing.audit_log (account_id, actor, action, subject)
+  values (p_account_id, p_actor, 'payment_method.default', p_payment_method);
+  v_due := billing._arm_topup(p_account_id);
+  return jsonb_build_object('topup_due', v_due);
+end $$;

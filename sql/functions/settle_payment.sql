@@ -1,0 +1,54 @@
+-- The one grant path. Compares what Stripe says was paid with our own row and grants what the row says, once, for ever;
+-- a difference parks the payment for an operator. Closes the payment's top-up; a purchase re-arms a paused auto top-up.
+-- Callers: service. Idempotent by payment. Answers an outcome and raises nothing, since a difference must stay recorded.
+create or replace function billing.settle_payment(p_payment_id text, p_facts jsonb)
+  returns jsonb
+  language plpgsql volatile security definer set search_path = '' as $$
+declare
+  v_payment billing.payments;
+  v_reason  text;
+  v_due     boolean;
+begin
+  select * into v_payment from billing.payments where id = p_payment_id;
+  if not found then
+    return jsonb_build_object('outcome', 'parked', 'reason', 'unknown_payment', 'topup_due', false);
+  end if;
+  perform billing._lock_account(v_payment.account_id);
+  select * into v_payment from billing.payments where id = p_payment_id for update;
+  v_reason := billing._settlement_complaint(v_payment, p_facts);
+
+  if v_payment.status = 'succeeded' and v_reason is null then
+    return jsonb_build_object('outcome', 'already', 'reason', null, 'account_id', v_payment.account_id, 'topup_due', false);
+  end if;
+  if v_reason is not null then
+    perform billing._park_payment(v_payment, v_reason, p_facts);
+    return jsonb_build_object('outcome', 'parked', 'reason', v_reason, 'account_id', v_payment.account_id, 'topup_due', false);
+  end if;
+
+  update billing.payments
+     set status = 'succeeded', reason = null, next_check_at = 'infinity',
+         stripe_customer_id = p_facts->>'customer',
+         stripe_payment_intent_id = coalesce(p_facts->>'payment_intent', stripe_payment_intent_id),
+         stripe_checkout_session_id = coalesce(stripe_checkout_session_id, p_facts->>'checkout_session'),
+         stripe_charge_id = p_facts->>'charge', receipt_url = p_facts->>'receipt_url',
+         paid_at = coalesce(to_timestamp((p_facts->>'occurred_at')::double precision), now())
+   where id = p_payment_id
+  returning * into v_payment;
+  update billing.topups set state = 'succeeded', reason = null, finished_at = now() where payment_id = p_payment_id;
+  if v_payment.purpose = 'purchase' then
+    perform billing._keep_card(v_payment.account_id, p_facts);
+  end if;
+  if v_payment.purpose = 'topup' then
+    update billing.auto_topup_settings set declines = 0, next_attempt_at = null, waiting_reason = null,
+           paused_reason = nullif(paused_reason, 'authentication_required')
+     where account_id = v_payment.account_id;
+    perform billing._notify(v_payment.account_id, 'topup.succeeded', p_payment_id, jsonb_build_object(
+      'credits', v_payment.credits, 'amount', v_payment.amount, 'currency', v_payment.currency,
+      'receipt_url', v_payment.receipt_url));
+  end if;
+  perform billing._post_grant(v_payment.account_id, v_payment.purpose,
+    case v_payment.purpose when 'topup' then 'topups' else 'purchases' end, v_payment.credits, 'payment', p_payment_id,
+    v_payment.amount, v_payment.currency, p_occurred_at => v_payment.paid_at);
+  v_due := billing._arm_topup(v_payment.account_id);
+  return jsonb_build_object('outcome', 'granted', 'reason', null, 'account_id', v_payment.account_id, 'topup_due', v_due);
+end $$;

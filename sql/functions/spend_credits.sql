@@ -1,0 +1,80 @@
+-- Spends once for p_event->>'id': prices the action (or takes p_event->'amount', micro-credits), checks, debits, books.
+-- Callers: service. Idempotent by account and event id: the same content answers the first result, decided before the
+-- balance is looked at.
+-- Raises RF001 unknown_account, RF002 insufficient_credits, RF004 account_paused, RF005 idempotency_conflict,
+-- RF006 unknown_action, RF008 invalid_value.
+-- The guarded update is the lock and the check in one statement; what stands in its way is looked at only when it fails.
+create or replace function billing.spend_credits(p_account_id text, p_event jsonb)
+  returns jsonb
+  language plpgsql volatile security definer set search_path = '' as $$
+declare
+  v_event_id text := p_event->>'id';
+  v_fingerprint uuid := md5(p_event::text)::uuid;
+  v_quantity bigint := coalesce((p_event->>'quantity')::bigint, 1);
+  v_credits  bigint := (p_event->>'amount')::bigint;
+  v_balance  billing.credit_balances;
+  v_answer   jsonb;
+  v_lot      bigint;
+  v_txn      bigint;
+  v_due      boolean := false;
+begin
+  if v_credits is null then
+    select c.credits * v_quantity into v_credits
+      from billing.current_action_costs c where c.action = p_event->>'action';
+  end if;
+
+  loop
+    update billing.credit_balances b
+       set balance = b.balance - v_credits
+     where b.account_id = p_account_id
+       and b.balance - b.held + b.overdraft >= v_credits
+       and v_credits between 1 and 1000000000000000
+       and b.next_expiry_at > now()
+       and b.status <> 'paused'
+    returning b.* into v_balance;
+    exit when found;
+    v_answer := billing._spend_obstacle(p_account_id, p_event, v_fingerprint, v_credits);
+    if v_answer is not null then
+      return v_answer;
+    end if;
+  end loop;
+
+  v_txn := nextval('billing.credit_transactions_id_seq');
+  insert into billing.credit_usage_keys (account_id, event_id, fingerprint, transaction_id, credits)
+  values (p_account_id, v_event_id, v_fingerprint, v_txn, v_credits)
+  on conflict do nothing;
+  if not found then
+    update billing.credit_balances set balance = balance + v_credits where account_id = p_account_id;
+    return billing._spend_replay(p_account_id, v_event_id, v_fingerprint);
+  end if;
+
+  -- Nearly every spend fits into the first lot of the burn order; the loop over lots is for the others.
+  update billing.credit_lots l
+     set remaining = l.remaining - v_credits
+   where l.account_id = p_account_id and l.remaining >= v_credits
+     and l.id = (select f.id from billing.credit_lots f where f.account_id = p_account_id and f.is_open
+                  order by f.priority, f.expires_at, f.is_paid, f.id limit 1)
+  returning l.id into v_lot;
+
+  insert into billing.credit_transactions
+    (account_id, id, kind, counter_account, amount, balance_after, draws, source_kind, source_id, occurred_at)
+  overriding system value
+  values (p_account_id, v_txn, 'usage', 'usage', -v_credits, v_balance.balance,
+    case when v_lot is null then billing._draw_lots(p_account_id, v_credits)
+         else array[row(v_lot, -v_credits)::billing.lot_draw] end,
+    'usage', v_event_id, coalesce((p_event->>'occurred_at')::timestamptz, now()));
+
+  insert into billing.credit_usage
+    (account_id, event_id, transaction_id, action, quantity, credits, agent, department_id, member_id, run_id,
+     dimensions, metadata, occurred_at)
+  values (p_account_id, v_event_id, v_txn, p_event->>'action', v_quantity, v_credits, p_event->>'agent',
+    p_event->>'department_id', p_event->>'member_id', p_event->>'run_id', p_event->'dimensions', p_event->'metadata',
+    coalesce((p_event->>'occurred_at')::timestamptz, now()));
+
+  if v_balance.balance - v_balance.held <= greatest(v_balance.topup_trigger, v_balance.low_threshold) then
+    v_due := billing._mark_crossings(p_account_id);
+  end if;
+  return jsonb_build_object('transaction_id', v_txn, 'credits', v_credits,
+    'available', v_balance.balance - v_balance.held + v_balance.overdraft, 'status', v_balance.status,
+    'replayed', false, 'topup_due', v_due);
+end $$;

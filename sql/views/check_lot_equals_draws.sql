@@ -1,0 +1,7 @@
+-- Every lot's remainder is what its draws left of it.
+create or replace view billing.check_lot_equals_draws with (security_invoker = true) as
+select l.account_id, l.id as lot_id, l.remaining, coalesce(d.total, 0) as draws
+  from billing.credit_lots l
+  left join (select account_id, lot_id, sum(amount) as total from billing.credit_draws group by account_id, lot_id) d
+    on d.account_id = l.account_id and d.lot_id = l.id
+ where l.remaining <> coalesce(d.total, 0);
