@@ -10,7 +10,7 @@ from shared.ledger import Ledger
 from shared.queue import Queue
 from shared.settings import Settings
 from shared.stripe_client import StripeGateway, make_gateway
-from web import api, cli, docs, endpoints, health, problems, security, webhooks
+from web import api, cli, docs, endpoints, health, local_login, pages, problems, security, webhooks
 from web.auth import Keyring
 from web.limits import RateLimiter
 from web.services import EXTENSION, Services
@@ -48,5 +48,7 @@ def create_app(
     security.register(app, settings)
     problems.register(app)
     endpoints.register(app)
+    pages.register(app)
+    local_login.register(app, settings)
     cli.register(app)
     return app

@@ -1,0 +1,134 @@
+"""How pages write credits, money and times. Numbers stay integers until here."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Flask
+from markupsafe import Markup, escape
+
+from shared import credits
+
+_SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "aud": "A$", "cad": "C$"}
+# Stripe's currencies without minor units.
+_WHOLE = frozenset(
+    (
+        "bif",
+        "clp",
+        "djf",
+        "gnf",
+        "jpy",
+        "kmf",
+        "krw",
+        "mga",
+        "pyg",
+        "rwf",
+        "ugx",
+        "vnd",
+        "vuv",
+        "xaf",
+        "xof",
+        "xpf",
+    )
+)
+MINUS = "\N{MINUS SIGN}"
+_CODE = re.compile(r"`([^`]+)`")
+_KINDS = {
+    "usage": "Usage",
+    "purchase": "Purchase",
+    "topup": "Auto top-up",
+    "subscription": "Subscription",
+    "signup": "Sign-up credits",
+    "promotion": "Promotion",
+    "adjustment": "Adjustment",
+    "expiry": "Expired",
+    "refund": "Refund",
+    "dispute": "Dispute",
+}
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_DAYS_OF_YEAR = 365
+
+
+def credits_text(micro: int) -> str:
+    """Credits with thousands separators: 1234500000 -> "1,234.5"."""
+    whole, dot, fraction = credits.to_text(abs(micro)).partition(".")
+    return f"{MINUS if micro < 0 else ''}{int(whole):,}{dot}{fraction}"
+
+
+def signed(micro: int) -> str:
+    """Credits with their sign: "+100" or a minus sign and "2.5"."""
+    return f"+{credits_text(micro)}" if micro > 0 else credits_text(micro)
+
+
+def money(amount: int, currency: str) -> str:
+    """Minor units as people write them: 500, usd -> "$5.00"."""
+    text = f"{amount:,}" if currency in _WHOLE else f"{amount // 100:,}.{amount % 100:02d}"
+    symbol = _SYMBOLS.get(currency)
+    return f"{symbol}{text}" if symbol else f"{text} {currency.upper()}"
+
+
+def kind(name: str) -> str:
+    """A ledger kind in words."""
+    return _KINDS.get(name, name.replace("_", " ").capitalize())
+
+
+def instant(text: str) -> str:
+    """A time for a tooltip: "2026-11-20 20:53:25 UTC"."""
+    return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def ago(text: str) -> str:
+    """How long ago, roughly; a date when it is longer than a week."""
+    moment = datetime.fromisoformat(text)
+    seconds = (datetime.now(UTC) - moment).total_seconds()
+    if seconds < _MINUTE:
+        return "just now"
+    if seconds < _HOUR:
+        return f"{seconds // _MINUTE:.0f} min ago"
+    if seconds < _DAY:
+        return f"{seconds // _HOUR:.0f} h ago"
+    if seconds < 7 * _DAY:
+        return f"{seconds // _DAY:.0f} d ago"
+    return moment.astimezone(UTC).strftime("%d %b %Y")
+
+
+def runway(days: float | None) -> str | None:
+    """How long the credits last at the recent pace."""
+    if days is None:
+        return None
+    if days * 24 < 1:
+        return "less than an hour"
+    if days < 1:
+        return f"about {days * 24:.0f} h"
+    return (
+        "more than a year"
+        if days > _DAYS_OF_YEAR
+        else f"about {days:.0f} day{'s' if round(days) != 1 else ''}"
+    )
+
+
+def percent(part: int, whole: int) -> int:
+    """A share for a meter, 0 to 100."""
+    return min(100, max(0, part * 100 // whole)) if whole else 0
+
+
+def prose(text: str) -> Markup:
+    """Text of the API's description, with `names` set as code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704  # escaped before
+
+
+def register(app: Flask) -> None:
+    """Makes filters of them."""
+    filters: dict[str, Any] = {
+        "credits": credits_text,
+        "signed": signed,
+        "kind": kind,
+        "instant": instant,
+        "ago": ago,
+        "runway": runway,
+        "prose": prose,
+    }
+    app.jinja_env.filters.update(filters)
+    app.jinja_env.globals.update(money=money, percent=percent)

@@ -1,0 +1,46 @@
+"""Signing in by a link, in local and test mode only, for whoever started Refill on a machine."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Flask, redirect, request, session
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+from werkzeug.wrappers import Response
+
+from shared.errors import Refused
+from shared.settings import Settings
+from web.services import services
+
+LINK_SECONDS_MAX = 30 * 24 * 3600
+MODES = ("local", "test")
+
+blueprint = Blueprint("local_login", __name__)
+
+
+def login_url(settings: Settings, account_id: str) -> str:
+    """A link that signs its holder in to the account."""
+    return f"{settings.base_url}/local/login?token={_serializer(settings).dumps(account_id)}"
+
+
+def register(app: Flask, settings: Settings) -> None:
+    """Adds the route where it may exist."""
+    if settings.environment in MODES:
+        app.register_blueprint(blueprint)
+
+
+@blueprint.get("/local/login")
+def login() -> Response:
+    """Opens a session for the account that the token names."""
+    try:
+        account_id = _serializer(services().settings).loads(
+            request.args.get("token", ""), max_age=LINK_SECONDS_MAX
+        )
+    except BadSignature:
+        raise Refused("This link is not valid any more.", code="invalid_token", status=403) from None
+    services().ledger.get_account(account_id)
+    session.clear()
+    session["account_id"] = account_id
+    return redirect("/billing", 303)
+
+
+def _serializer(settings: Settings) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(settings.secret_key.get_secret_value(), salt="local-login")

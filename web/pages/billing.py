@@ -1,0 +1,119 @@
+"""The billing page: what the account has, buying credits, and coming back from Checkout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, redirect, render_template, request, session
+from werkzeug.wrappers import Response
+
+from shared import keys
+from shared.errors import Refused
+from shared.models import Payment
+from web import purchases
+from web.services import services
+
+MOVEMENTS_SHOWN = 20
+SETTLED = ("succeeded", "failed", "canceled", "parked")
+
+blueprint = Blueprint("billing", __name__, url_prefix="/billing")
+
+
+@blueprint.get("")
+def overview() -> str:
+    """Balance, auto top-up, packages, the last movements."""
+    return render_template(
+        "billing/overview.html",
+        **_state(_account_id()),
+        packages=services().ledger.list_packages(),
+        request_id=keys.new_id("form"),
+    )
+
+
+@blueprint.get("/live")
+def live() -> str:
+    """What of the page changes by itself."""
+    return render_template("billing/live.html", **_state(_account_id()), refreshed=True)
+
+
+@blueprint.post("/checkout")
+def checkout() -> Response:
+    """Opens a Checkout Session for a package. The form's own id makes a double click one purchase."""
+    account_id = _account_id()
+    services().limiter.check("checkout", account_id, request.remote_addr)
+    request_id = request.form.get("request_id", "")
+    if not request_id.startswith("form_"):
+        raise Refused("The form was not complete. Reload the page and try again.")
+    package_id = request.form.get("package_id", "")
+    payment = purchases.open_checkout(
+        services(),
+        payment_id=keys.derived_id("pay", account_id, request_id, package_id),
+        account_id=account_id,
+        package_id=package_id,
+        quantity=1,
+        success_url=None,
+        cancel_url=None,
+    )
+    return redirect(payment["checkout_url"] or "/billing", 303)
+
+
+@blueprint.get("/success")
+def success() -> str:
+    """Where Checkout comes back to: waits until the credits are there."""
+    payment = _own_payment()
+    balance = services().ledger.get_balance(payment["account_id"])
+    template = "billing/arrival.html" if "part" in request.args else "billing/success.html"
+    return render_template(
+        template,
+        payment=payment,
+        settled=payment["status"] in SETTLED,
+        balance=balance,
+        account=services().ledger.get_account(payment["account_id"]),
+        refreshed="part" in request.args,
+    )
+
+
+@blueprint.get("/failure")
+def failure() -> str:
+    """Where Checkout comes back to when the buyer turned back."""
+    payment = _own_payment()
+    return render_template(
+        "billing/failure.html",
+        payment=payment,
+        balance=services().ledger.get_balance(payment["account_id"]),
+        account=services().ledger.get_account(payment["account_id"]),
+    )
+
+
+@blueprint.post("/sign-out")
+def sign_out() -> Response:
+    """Ends the session."""
+    session.clear()
+    return redirect("/billing", 303)
+
+
+def _account_id() -> str:
+    account_id = session.get("account_id")
+    if not isinstance(account_id, str):
+        raise Refused(
+            "Open this page from your platform, or by your sign-in link.", code="unauthenticated", status=401
+        )
+    return account_id
+
+
+def _own_payment() -> Payment:
+    account_id = _account_id()
+    payment = services().ledger.get_payment(request.args.get("payment", "").replace("\0", ""))
+    if payment is None or payment["account_id"] != account_id:
+        raise Refused("There is no such payment.", code="not_found", status=404)
+    return payment
+
+
+def _state(account_id: str) -> dict[str, Any]:
+    ledger = services().ledger
+    return {
+        "account": ledger.get_account(account_id),
+        "balance": ledger.get_balance(account_id),
+        "movements": ledger.list_transactions(account_id, MOVEMENTS_SHOWN, None)["data"],
+        "card": (ledger.get_customer(account_id) or {}).get("card"),
+    }
