@@ -31,6 +31,8 @@ BUSY_DELAY_SECONDS = 5
 UNAVAILABLE_DELAY_SECONDS = 30
 # Stripe may forget a key after 24 hours; then it executes anew (docs.stripe.com/api/idempotent_requests).
 KEY_AGE_MAX_SECONDS = 23 * 3600
+# How old a top-up is before a replayed 5xx ends it: an outage must not open one after the other.
+REPLAY_PATIENCE_SECONDS = 20
 # How long the card holder may take to confirm, and how often the PaymentIntent is asked meanwhile.
 ACTION_AGE_MAX_SECONDS = 24 * 3600
 ACTION_POLL_SECONDS = 120
@@ -68,15 +70,29 @@ def _advance(app: App, topup: Topup) -> None:
         _follow(app, topup, intent_id)
         return
     if intent_id is None:
-        try:
-            intent_id = app.gateway.create_topup_intent(topup)["id"]
-        except StripeRefused as error:
-            _refused(app, topup, error)
+        intent_id = _create(app, topup)
+        if intent_id is None:
             return
-        app.ledger.attach_topup_intent(topup["id"], intent_id)
     for purchase in app.ledger.open_checkouts(topup["account_id"]):
         purchases.close_checkout(app, purchase)
     _confirm(app, topup, intent_id)
+
+
+def _create(app: App, topup: Topup) -> str | None:
+    """Makes the PaymentIntent and keeps its id; None when the top-up has come to its end instead."""
+    try:
+        intent_id: str = app.gateway.create_topup_intent(topup)["id"]
+    except StripeRefused as error:
+        _refused(app, topup, error)
+        return None
+    except StripeUnavailable as error:
+        if not error.extra.get("replayed") or topup["age_seconds"] < REPLAY_PATIENCE_SECONDS:
+            raise
+        # The saved 5xx would come back for a day; and an unconfirmed PaymentIntent moves no money.
+        _finish(app, topup, "canceled", reason="stripe_unavailable")
+        return None
+    app.ledger.attach_topup_intent(topup["id"], intent_id)
+    return intent_id
 
 
 def _confirm(app: App, topup: Topup, intent_id: str) -> None:
@@ -142,7 +158,7 @@ def _follow(app: App, topup: Topup, intent_id: str) -> None:
 
 
 def _confirm_again(app: App, topup: Topup, intent_id: str) -> None:
-    """The confirmation never reached Stripe: sent again under its key, unless the account said no meanwhile."""
+    """The confirmation never reached Stripe: sent again under its key, unless the account has said no."""
     allowed = app.ledger.get_auto_topup(topup["account_id"])
     if not allowed["enabled"] or allowed["paused_reason"] is not None:
         _give_up(app, topup, intent_id, "switched_off")

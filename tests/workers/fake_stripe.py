@@ -1,7 +1,7 @@
-"""A Stripe in memory with the gateway's own interface, for branches that a real server would make slow to reach.
+"""A Stripe in memory with the gateway's own interface, for branches that are slow to reach in a real server.
 
-It keeps what matters to the state machine: idempotency keys with their first answer, PaymentIntents that charge at most
-once, answers that get lost, and refusals. Whether these are Stripe's manners is tested against the local Stripe.
+It keeps what matters to the state machine: idempotency keys with their first answer, PaymentIntents that
+charge at most once, answers that get lost, and refusals.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from shared.stripe_client import (
 
 
 class FakeStripe(StripeGateway):
-    """`card` says what the saved card answers; `faults` are raised instead of a call, `lost` after it has executed."""
+    """`card`: what the saved card answers; `faults`: raised instead of a call; `lost`: after it executed."""
 
     def __init__(self) -> None:
         self.intents: dict[str, StripeData] = {}
@@ -57,7 +57,7 @@ class FakeStripe(StripeGateway):
         return self.sessions[session_id]
 
     def pay_session(self, session_id: str, payment: StripeData, **changes: Any) -> StripeData:
-        """What Checkout does when its form is paid: a PaymentIntent that succeeded, and a complete Session."""
+        """What Checkout does when its form is paid: a succeeded PaymentIntent, a complete Session."""
         session = self.sessions[session_id]
         intent = self.add_intent(
             f"pi_{session_id}",

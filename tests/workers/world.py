@@ -1,4 +1,4 @@
-"""An account with auto top-up on a real database, Stripe in memory, and a queue that only notes what it is given."""
+"""An account with auto top-up on a real database, Stripe in memory, a queue that only notes what comes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,8 @@ class World:
     @property
     def grants(self) -> int:
         return self.query(
-            "select count(*) as n from billing.credit_lots where account_id = %s and kind in ('purchase', 'topup')",
+            "select count(*) as n from billing.credit_lots"
+            " where account_id = %s and kind in ('purchase', 'topup')",
             ACCOUNT,
         )[0]["n"]
 
@@ -95,8 +96,8 @@ class World:
         wanted = {"enabled": True, "threshold": 10 * CREDIT, "package_id": "small", "text_version": "v1"}
         self.ledger.set_auto_topup(ACCOUNT, wanted | changes, "test")
 
-    def spend(self, credits: int) -> dict[str, Any]:
-        event = {"id": f"spend_{next(self.ids)}", "amount": credits * CREDIT, "quantity": 1}
+    def spend(self, amount: int) -> dict[str, Any]:
+        event = {"id": f"spend_{next(self.ids)}", "amount": amount * CREDIT, "quantity": 1}
         return dict(self.ledger.spend_credits(ACCOUNT, event))
 
     def check(self) -> None:

@@ -1,0 +1,113 @@
+"""Notices: every topic has a text, and a mail that cannot be sent is tried again."""
+
+from __future__ import annotations
+
+import smtplib
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from shared.settings import Settings
+from tests.workers.world import ACCOUNT, World
+from workers import mail
+from workers.app import App
+
+TOPUP = {"credits": 100_500_000, "amount": 1050, "currency": "usd"}
+PAYLOADS: dict[str, dict[str, Any]] = {
+    "topup.succeeded": {**TOPUP, "receipt_url": "https://stripe.test/r"},
+    "topup.declined": TOPUP,
+    "topup.paused": {"reason": "card_declined"},
+    "topup.action_required": TOPUP,
+    "topup.capped": {"cap": "cap_day", "until": "2027-01-01T00:00:00+00:00"},
+    "balance.low": {"available": 9_500_000},
+    "payment.parked": {"payment_id": "pay_1"},
+}
+
+
+def notice(topic: str) -> dict[str, Any]:
+    return {
+        "id": 7,
+        "account_name": "Test\nBcc: x@example.com",
+        "email": "a@example.com",
+        "topic": topic,
+        "payload": PAYLOADS[topic],
+    }
+
+
+def outbox(world: World, topic: str = "balance.low") -> int:
+    return int(
+        world.query(
+            "insert into billing.outbox (account_id, topic, dedupe_key, payload)"
+            " values (%s, %s, 'k', '{\"available\": 1000000}') returning id",
+            ACCOUNT,
+            topic,
+        )[0]["id"]
+    )
+
+
+def state(world: World) -> tuple[str, str | None]:
+    row = world.query("select state, reason from billing.outbox where dedupe_key = 'k'")[0]
+    return row["state"], row["reason"]
+
+
+def with_smtp(world: World) -> App:
+    settings = world.app.settings.model_copy(
+        update={"smtp_url": SecretStr("smtp://user:secret@localhost:2525")}
+    )
+    return App(settings, world.ledger, world.stripe, world.queue)
+
+
+@pytest.mark.parametrize("topic", PAYLOADS)
+def test_every_topic_has_a_text(settings: Settings, topic: str) -> None:
+    message = mail.compose(settings, notice(topic))
+    text = message.get_content()
+    assert message["Subject"]
+    assert f"{settings.base_url}/billing" in text
+    assert "{" not in text
+    assert not message["Bcc"]
+    if "amount" in PAYLOADS[topic]:
+        assert "10.50 USD" in text
+
+
+def test_templates_are_for_topics_that_exist() -> None:
+    names = {path.stem for path in (Path(mail.__file__).parent / "notices").glob("*.txt")}
+    assert names == set(PAYLOADS)
+
+
+def test_without_a_mail_server_a_notice_is_skipped(world: World) -> None:
+    mail.send_notice(world.app, outbox(world))
+    assert state(world) == ("skipped", "no channel configured")
+
+
+def test_topic_without_a_text_is_skipped(world: World) -> None:
+    mail.send_notice(with_smtp(world), outbox(world, "../secrets"))
+    assert state(world) == ("skipped", "no template for the topic")
+
+
+def test_notice_is_sent_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[EmailMessage] = []
+    monkeypatch.setattr(mail, "deliver", lambda _settings, message: sent.append(message))
+    number = outbox(world)
+    mail.send_notice(with_smtp(world), number)
+    mail.send_notice(with_smtp(world), number)
+    assert [len(sent), sent[0]["To"], state(world)] == [1, "owner@example.com", ("sent", None)]
+
+
+def test_failed_mail_is_tried_again_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: object) -> None:
+        raise smtplib.SMTPServerDisconnected("gone")
+
+    monkeypatch.setattr(mail, "deliver", fail)
+    mail.send_notice(with_smtp(world), outbox(world))
+    assert state(world) == ("pending", "SMTPServerDisconnected")
+
+
+def test_money_is_shown_in_units() -> None:
+    assert [mail.money(1050, "usd"), mail.money(5, "eur"), mail.money(500, "jpy")] == [
+        "10.50 USD",
+        "0.05 EUR",
+        "500 JPY",
+    ]

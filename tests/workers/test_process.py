@@ -1,0 +1,110 @@
+"""Real worker processes: they wait for what is away, work, survive poison, and stop when told to."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis as RedisClient
+
+from local.embedded import Redis
+from shared import queue
+from shared.settings import Settings
+from tests.support import Proc, free_port, wait_until
+from tests.workers.world import ACCOUNT, World
+
+
+@pytest.fixture
+def env(dsn: str, redis_url: str) -> dict[str, str]:
+    return {
+        "REFILL_ENV": "test",
+        "SECRET_KEY": "0123456789abcdef",
+        "DATABASE_URL": dsn,
+        "REDIS_URL": redis_url,
+        "STRIPE_SECRET_KEY": "sk_test_123",
+        "STRIPE_API_BASE": f"http://127.0.0.1:{free_port()}",
+        "STRIPE_WEBHOOK_SECRET": "whsec_test",
+    }
+
+
+@pytest.fixture
+def sender(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[queue.Queue]:
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    made = queue.Queue(queue.make_broker(Settings(), timeout_seconds=5))
+    yield made
+    made.broker.close()
+
+
+def test_worker_books_usage_from_the_queue_and_stops_on_sigterm(
+    world: World, env: dict[str, str], sender: queue.Queue, tmp_path: Path
+) -> None:
+    with Proc("workers", "all", env=env, log=tmp_path / "worker.log") as worker:
+        worker.wait_for_line(r'"message": "ready"')
+        sender.enqueue(queue.RECORD_USAGE, [{"id": "u1", "account_id": ACCOUNT, "amount": "1"}])
+        wait_until(lambda: world.balance == 99, 10)
+        assert worker.terminate() == 0
+        assert '"message": "stopped"' in worker.output
+
+
+def test_undecodable_message_stops_no_other(
+    world: World, env: dict[str, str], sender: queue.Queue, tmp_path: Path
+) -> None:
+    """No. 65: in front of good ones, before the worker comes up."""
+    client = RedisClient.from_url(env["REDIS_URL"])
+    poison = {"a": b"{", "b": b"[]", "c": b"\xff", "d": b'{"options": {"redis_message_id": "d"}}'}
+    for name, body in poison.items():
+        client.hset("dramatiq:usage.msgs", name, body)
+        client.rpush("dramatiq:usage", name)
+    for number in range(3):
+        sender.enqueue(queue.RECORD_USAGE, {"id": f"u{number}", "account_id": ACCOUNT, "amount": "1"})
+    with Proc("workers", "worker", env=env, log=tmp_path / "worker.log") as worker:
+        wait_until(lambda: world.balance == 97, 15)
+        assert len(re.findall("undecodable message", worker.output)) == len(poison)
+    client.close()
+
+
+def test_worker_waits_for_redis_and_says_so(
+    world: World, env: dict[str, str], own_redis: Redis, tmp_path: Path
+) -> None:
+    env["REDIS_URL"] = own_redis.url
+    own_redis.stop()
+    with Proc("workers", "payments", env=env, log=tmp_path / "worker.log") as worker:
+        worker.wait_for_line("waiting for the queue")
+        own_redis.start()
+        worker.wait_for_line(r'"message": "ready"')
+        assert worker.terminate() == 0
+
+
+def test_worker_stops_while_it_waits(env: dict[str, str], tmp_path: Path) -> None:
+    env["DATABASE_URL"] = f"postgresql://127.0.0.1:{free_port()}/none"
+    with Proc("workers", "payments", env=env, log=tmp_path / "worker.log") as worker:
+        worker.wait_for_line("waiting for the database", 60)
+        worker.signal(signal.SIGTERM)
+        assert worker.wait(30) == 0
+
+
+def test_wrong_settings_are_one_sentence(env: dict[str, str], tmp_path: Path) -> None:
+    del env["STRIPE_SECRET_KEY"]
+    with Proc("workers", "payments", env=env, log=tmp_path / "worker.log") as worker:
+        assert worker.wait(30) == 2
+        assert "STRIPE_SECRET_KEY" in worker.output
+        assert "Traceback" not in worker.output
+
+
+def test_scheduler_and_worker_sweep_without_any_message(
+    world: World, env: dict[str, str], tmp_path: Path
+) -> None:
+    """No. 62: the account is found by its row."""
+    world.spend(90)
+    with (
+        Proc("workers", "all", env=env, log=tmp_path / "worker.log") as worker,
+        Proc("workers.scheduler", env=env, log=tmp_path / "scheduler.log") as scheduler,
+    ):
+        wait_until(lambda: len(world.topups) == 1, 60)
+        assert scheduler.terminate() == 0
+        worker.kill()
+    assert world.topup["state"] == "open"
