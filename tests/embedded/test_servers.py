@@ -70,8 +70,13 @@ def test_a_port_in_use_is_refused_when_chosen(kind: type[Server]) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(EmbeddedError, match=f"did not start on port {port}; its log:(.|\n)*in use"):
-            make(kind, None, port).start()
+        server = make(kind, None, port)
+        with (
+            pytest.raises(EmbeddedError, match=f"did not start on port {port}; its log:(.|\n)*in use"),
+            server,
+        ):
+            pass
+        assert not server.directory.exists()
 
 
 @pytest.mark.parametrize("kind", SERVERS)
