@@ -63,7 +63,7 @@ class PaymentPage(Page):
     tag="billing",
     scope="admin",
     body=NewCheckout,
-    example={"account_id": "acme", "package_id": "credits-250", "quantity": 1},
+    example={"account_id": "acme", "package_id": "credits_250", "quantity": 1},
     answer=Checkout,
     statuses=(201,),
     errors=(

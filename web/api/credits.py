@@ -113,7 +113,7 @@ class Used(Answer):
     tag="credits",
     scope="spend",
     body=Use,
-    example={"id": "run-42-step-7", "action": "chat", "quantity": 2, "agent": "researcher"},
+    example={"id": "run-42-step-7", "action": "message", "quantity": 2, "agent": "researcher"},
     answer=Used,
     errors=(
         "insufficient_credits",

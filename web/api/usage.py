@@ -63,7 +63,7 @@ class UsageAnswer(Answer):
         ]
     },
     schemas=(UsageIn, CloudEventIn),
-    example={"id": "evt-1", "account_id": "acme", "action": "chat", "quantity": 3, "run_id": "run-42"},
+    example={"id": "evt-1", "account_id": "acme", "action": "message", "quantity": 3, "run_id": "run-42"},
     errors=(
         "too_many_events",
         "account_required",

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from flask import Flask
-from flask_wtf.csrf import CSRFProtect  # type: ignore[import-untyped]  # it has no types
 
 from web import formats
-from web.pages import billing, errors
-
-csrf = CSRFProtect()
+from web.pages.billing import blueprint
+from web.pages.forms import csrf
 
 
 def register(app: Flask) -> None:
@@ -16,6 +14,4 @@ def register(app: Flask) -> None:
     app.config["WTF_CSRF_CHECK_DEFAULT"] = False
     csrf.init_app(app)
     formats.register(app)
-    errors.register(billing.blueprint)
-    billing.blueprint.before_request(csrf.protect)
-    app.register_blueprint(billing.blueprint)
+    app.register_blueprint(blueprint)

@@ -11,12 +11,16 @@ from shared import keys
 from shared.errors import Refused
 from shared.models import Payment
 from web import purchases
+from web.pages import errors
+from web.pages.forms import csrf
 from web.services import services
 
 MOVEMENTS_SHOWN = 20
 SETTLED = ("succeeded", "failed", "canceled", "parked")
 
 blueprint = Blueprint("billing", __name__, url_prefix="/billing")
+blueprint.before_request(csrf.protect)
+errors.register(blueprint)
 
 
 @blueprint.get("")
