@@ -1,5 +1,6 @@
 """One PostgreSQL server for all workers of a test run, and databases cloned from a migrated template."""
 
+import contextlib
 import json
 import os
 import signal
@@ -13,10 +14,11 @@ from urllib.parse import urlsplit
 
 import psutil
 import psycopg
+import pytest
 from filelock import FileLock
 from psycopg import sql
 
-from local.embedded import Postgres
+from local.embedded import EmbeddedError, Postgres
 from local.embedded.guarded import await_death
 from shared import migrate
 
@@ -59,24 +61,34 @@ class Cluster:
         state = run_directory / "cluster.json"
         with FileLock(run_directory / "cluster.lock"):
             if not state.exists():
-                server = Postgres(
-                    run_directory / "postgres", version=version, durable=False, owner=owner
-                ).start()
-                cluster = cls(server.url)
-                cluster._build_template()
-                state.write_text(json.dumps({"url": server.url, "guard": server.detach()}))
-                STARTED.append(server)
-                return cluster
-        return cls(json.loads(state.read_text())["url"])
+                state.write_text(json.dumps(cls._start(run_directory, owner, version)))
+        found = json.loads(state.read_text())
+        if "error" in found:
+            pytest.fail(found["error"], pytrace=False)
+        return cls(found["url"])
+
+    @classmethod
+    def _start(cls, run_directory: Path, owner: int, version: int) -> dict[str, str | int]:
+        """What all workers need to know: where the server is, or why there is none."""
+        server = Postgres(run_directory / "postgres", version=version, durable=False, owner=owner)
+        try:
+            cls(server.start().url)._build_template()
+        except (EmbeddedError, migrate.MigrationError) as error:
+            server.close()
+            return {"error": f"no database for any test: {error}"}
+        STARTED.append(server)
+        return {"url": server.url, "guard": server.detach()}
 
     @staticmethod
     def end(run_directory: Path) -> None:
         """Stop the server of the run, if any worker started it."""
         state = run_directory / "cluster.json"
-        if state.exists():
-            guard = psutil.Process(json.loads(state.read_text())["guard"])
-            guard.send_signal(signal.SIGTERM)
-            await_death([guard])
+        found = json.loads(state.read_text()) if state.exists() else {}
+        if "guard" in found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                guard = psutil.Process(found["guard"])
+                guard.send_signal(signal.SIGTERM)
+                await_death([guard])
 
     @contextmanager
     def database(self, template: str = TEMPLATE) -> Iterator[Database]:
