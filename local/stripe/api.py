@@ -1,0 +1,235 @@
+"""`/v1`: authentication, faults, idempotency, validation, execution, expansion, and Stripe's response headers.
+
+Waiting (latency, hanging, an object that another request holds) happens outside the engine's lock; execution, its events
+and the saved idempotent answer are one transaction.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from local.stripe import forms
+from local.stripe.engine import Call, Engine, ShapeError
+from local.stripe.errors import StripeError, invalid, lock_timeout
+from local.stripe.faults import Fault, Faults
+from local.stripe.idempotency import Keys
+from local.stripe.lists import expand
+from local.stripe.routing import Route, match
+from local.stripe.store import public
+
+_PUBLISHABLE = ("/v1/payment_intents/", "/v1/setup_intents/", "/v1/payment_methods", "/v1/tokens")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request, as far as Stripe looks at it."""
+
+    method: str
+    path: str
+    pairs: list[tuple[str, str]]
+    key: str | None
+    authorization: str
+
+
+@dataclass
+class Answer:
+    """What goes back; `drop` means the connection is cut instead."""
+
+    status: int
+    body: str
+    headers: dict[str, str] = field(default_factory=dict)
+    drop: bool = False
+
+
+class Api:
+    """Answers requests against an engine and keeps the log of them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.faults = Faults()
+        self.keys = Keys(engine.store)
+        self.log: deque[dict[str, Any]] = deque(maxlen=20_000)
+        self._objects: dict[str, list[Any]] = {}
+        self._guard = threading.Lock()
+
+    def answer(self, request: Request) -> Answer:
+        """Handle one request from key check to log entry."""
+        request_id = self.engine.id("req")
+        entry = {
+            "id": request_id,
+            "at": time.time(),
+            "method": request.method.upper(),
+            "path": request.path,
+            "params": forms.decode(request.pairs),
+            "idempotency_key": request.key,
+            "status": None,
+            "replayed": False,
+        }
+        self.log.append(entry)
+        answer = self._with_faults(request, request_id)
+        entry["status"] = None if answer.drop else answer.status
+        entry["replayed"] = "Idempotent-Replayed" in answer.headers
+        answer.headers.setdefault("Request-Id", request_id)
+        answer.headers["Stripe-Version"] = self.engine.spec.api_version
+        if request.key:
+            answer.headers["Idempotency-Key"] = request.key
+        return answer
+
+    def _with_faults(self, request: Request, request_id: str) -> Answer:
+        try:
+            _authenticate(request)
+            fault = self.faults.take(request.method, request.path)
+            if fault and fault.stage == "before":
+                return self._faulty(fault, request, request_id)
+            answer = self._idempotent(request, request_id, fault)
+        except StripeError as error:
+            return _refusal(error)
+        if fault is None:
+            return answer
+        if fault.kind == "timeout":
+            time.sleep(fault.seconds)
+        return Answer(answer.status, answer.body, drop=True) if fault.drops else _refusal(fault.error())
+
+    def _faulty(self, fault: Fault, request: Request, request_id: str) -> Answer:
+        if fault.kind == "timeout":
+            time.sleep(fault.seconds)
+        answer = Answer(500, "", drop=True) if fault.drops else _refusal(fault.error())
+        if fault.saved and request.key and request.method == "post":
+            print_of = Keys.fingerprint(request.method, request.path, request.pairs)
+            with self.engine.transaction():
+                self.keys.save(request.key, print_of, answer.status, answer.body, request_id)
+        return answer
+
+    def _idempotent(self, request: Request, request_id: str, fault: Fault | None) -> Answer:
+        if request.key is None or request.method != "post":
+            return self._execute(request, request_id, None, fault)
+        if len(request.key) > 255:
+            raise invalid("Idempotency keys can be at most 255 characters.", code="idempotency_key_too_long")
+        print_of = Keys.fingerprint(request.method, request.path, request.pairs)
+        with self.engine.lock:
+            saved = self.keys.begin(request.key, print_of)
+        if saved:
+            headers = {"Idempotent-Replayed": "true", "Original-Request": saved[2], "Request-Id": saved[2]}
+            return Answer(saved[0], saved[1], headers)
+        try:
+            return self._execute(request, request_id, print_of, fault)
+        finally:
+            self.keys.end(request.key)
+
+    def _execute(self, request: Request, request_id: str, print_of: str | None, fault: Fault | None) -> Answer:
+        found = match(request.method, request.path)
+        if found is None:
+            return self._no_route(request)
+        route, ids = found
+        raw = forms.decode(request.pairs)
+        publishable = "pk_" in request.authorization
+        if publishable:
+            raw.pop("key", None)
+        secret = raw.pop("client_secret", None) if publishable and request.method == "post" else None
+        params = forms.validate(self.engine.spec, request.method, route.template, raw)
+        call = Call(self.engine, request_id, request.key, params, publishable)
+        with self._hold(request, ids):
+            latency = self.faults.latency(request.method, request.path)
+            if latency:
+                time.sleep(latency)
+            with self.engine.transaction():
+                if publishable:
+                    self._check_secret(ids, secret)
+                answer = self._run(route, call, ids)
+                kept = _refusal(fault.error()) if fault and not fault.drops and fault.saved is not False else answer
+                if print_of and request.key and _keeps(kept):
+                    self.keys.save(request.key, print_of, kept.status, kept.body, request_id)
+        answer.headers.pop("_unsaved", None)
+        return answer
+
+    def _run(self, route: Route, call: Call, ids: dict[str, str]) -> Answer:
+        try:
+            with self.engine.attempt():
+                obj = public(expand(call, route.handler(call, **ids)))
+                self.engine.check(obj)
+            return Answer(200, json.dumps(obj))
+        except StripeError as error:
+            return _refusal(error)
+        except ShapeError as error:
+            return _internal(f"The local Stripe made something that Stripe would not: {error}")
+        except Exception as error:
+            traceback.print_exc()
+            self.engine.violations.append(f"{route.method} {route.template}: {error!r}")
+            return _internal(f"The local Stripe failed: {error!r}")
+
+    def _no_route(self, request: Request) -> Answer:
+        if not self.engine.spec.knows(request.method, request.path):
+            verb = f"({request.method.upper()}: {request.path})"
+            return _refusal(StripeError(404, f"Unrecognized request URL {verb}."))
+        text = f"Stripe has {request.method.upper()} {request.path}, the local Stripe does not."
+        self.engine.violations.append(text)
+        return _refusal(StripeError(501, text, "api_error"))
+
+    def _check_secret(self, ids: dict[str, str], secret: Any) -> None:
+        """A publishable key may only touch what it has the client secret of."""
+        for id in ids.values():
+            obj = self.engine.store.any(id)
+            if obj and obj.get("client_secret") and obj["client_secret"] != secret:
+                raise StripeError(401, "The client_secret provided does not match any associated object.")
+
+    @contextmanager
+    def _hold(self, request: Request, ids: dict[str, str]) -> Iterator[None]:
+        """One writing request at a time for an object; who waits too long gets Stripe's lock_timeout."""
+        id = next(iter(ids.values()), None)
+        if id is None or request.method == "get":
+            yield
+            return
+        with self._guard:
+            held = self._objects.setdefault(id, [threading.Lock(), 0])
+            held[1] += 1
+        try:
+            if not held[0].acquire(timeout=self.engine.config.lock_wait):
+                raise lock_timeout()
+            try:
+                yield
+            finally:
+                held[0].release()
+        finally:
+            with self._guard:
+                held[1] -= 1
+                if held[1] == 0:
+                    self._objects.pop(id, None)
+
+
+def _authenticate(request: Request) -> None:
+    key = request.authorization
+    if not key:
+        raise StripeError(
+            401,
+            "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer "
+            "auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').",
+        )
+    if "_live_" in key or not key.startswith(("sk_", "rk_", "pk_")):
+        raise StripeError(401, f"Invalid API Key provided: {key[:8]}{'*' * 8}{key[-4:]}")
+    if key.startswith("pk_") and not request.path.startswith(_PUBLISHABLE):
+        raise StripeError(
+            403,
+            "This API call cannot be made with a publishable API key. Please use a secret API key.",
+            code="secret_key_required",
+        )
+
+
+def _refusal(error: StripeError) -> Answer:
+    headers = {} if error.saved else {"_unsaved": "1"}
+    return Answer(error.status, json.dumps(error.body), headers)
+
+
+def _internal(message: str) -> Answer:
+    return Answer(500, json.dumps({"error": {"message": message, "type": "api_error"}}), {"Stripe-Should-Retry": "false"})
+
+
+def _keeps(answer: Answer) -> bool:
+    return "_unsaved" not in answer.headers

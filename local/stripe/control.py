@@ -1,0 +1,298 @@
+"""What a test or a demo may do to the local Stripe. `control_http.py` serves the same calls under `/_local/`.
+
+Every method takes and gives plain JSON values, so `POST /_local/<name>` with the keyword arguments as a JSON object is the
+same as the Python call, and `GET /_local/<name>` works for those that only look. Ids of the path (`checkout/{id}/pay`) are
+the first argument.
+
+    pay_checkout(id, card=..., outcome=...)   POST /_local/checkout/{id}/pay    {"card": "4242424242424242"}
+    expire_checkout(id)                       POST /_local/checkout/{id}/expire
+    authenticate(id, succeed=True)            POST /_local/authenticate         {"id": "pi_...", "succeed": true}
+    settle(id, outcome="succeeded")           POST /_local/settle               {"id": "pi_...", "outcome": "failed"}
+    cancel_payment(id)                        POST /_local/cancel_payment       also one that Checkout made
+    behave(id, outcome=..., ...)              POST /_local/behave               {"id": "pm_... or cus_...", "outcome": "decline",
+                                                  "decline_code": "lost_card", "advice_code": "do_not_try_again", "times": 2}
+    pay_from_dashboard(customer, amount)      POST /_local/pay_from_dashboard   a PaymentIntent without metadata
+    open_dispute(charge, ...)                 POST /_local/open_dispute         {"charge": "ch_...", "amount": 500, "inquiry": false}
+    escalate_dispute(id), close_dispute(id, won)
+    fail_refund(id)                           POST /_local/fail_refund          {"id": "re_..."}
+    renew(id, amount=None, billing_reason=)   POST /_local/renew                {"id": "sub_..."} bills the next cycle
+    update_card(id, exp_year=...)             POST /_local/update_card          payment_method.automatically_updated
+    emit(type, object)                        POST /_local/emit                 any event, unknown types too (not validated)
+
+    fail(kind, path, method, stage, times)    POST /_local/fail                 {"kind": 500, "path": "/v1/payment_intents/*/confirm",
+                                                  "stage": "after", "times": 1}; see faults.py
+    slow(path, seconds)                       POST /_local/slow                 {"path": "/v1/*", "seconds": 0.2}
+    faults(), clear_faults()                  GET  /_local/faults, POST /_local/clear_faults
+
+    webhooks(action, type, times, seconds)    POST /_local/webhooks             {"action": "lose", "type": "checkout.*", "times": 1}
+    release(order)                            POST /_local/release              {"order": "reversed"}
+    resend(id), retry_now(), clear_webhooks()
+    set_webhook(url=None, secret=None)        POST /_local/set_webhook          {"secret": "whsec_new"}
+    deliveries(type="*"), idle()              GET  /_local/deliveries?type=payment_intent.*, /_local/idle
+
+    requests(method, path), charges(customer) GET  /_local/requests?path=/v1/refunds, /_local/charges?customer=cus_...
+    violations(), prune_keys(key=None), advance(seconds), reset()
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from typing import Any
+
+from local.stripe import billing, cards, charging, checkout_flow, disputes
+from local.stripe.api import Api
+from local.stripe.errors import StripeError, invalid
+from local.stripe.faults import Fault, Latency
+from local.stripe.objects import payment_intent
+from local.stripe.resources import charges as charges_api
+from local.stripe.resources import checkout, payment_intents, payment_methods
+from local.stripe.routing import changed
+from local.stripe.store import Obj, public
+from local.stripe.webhooks import Deliverer, Rule
+
+READING = ("faults", "deliveries", "idle", "requests", "charges", "violations")
+
+
+class Control:
+    """The control API; see the module's docstring."""
+
+    def __init__(self, api: Api, deliverer: Deliverer) -> None:
+        self._api = api
+        self._engine = api.engine
+        self._deliverer = deliverer
+
+    def pay_checkout(
+        self,
+        id: str,
+        card: str = "4242424242424242",
+        outcome: str | None = None,
+        email: str | None = None,
+        name: str | None = None,
+        authenticate: bool | None = True,
+    ) -> Obj:
+        """Fill in and submit the page. `outcome`: ok, async, authentication_required, or a decline code.
+
+        When the card asks for 3-D Secure it is authorised, refused (`authenticate=False`), or left open (None).
+        """
+        year = self._engine.now() // 31_556_952 + 1970 + 2
+        details = {"number": card, "exp_month": 12, "exp_year": year, "cvc": "123"}
+        session = self._do(
+            checkout_flow.pay, id, details, email or "customer@example.com", name or "Local Customer", outcome
+        )
+        if session["status"] == "open" and authenticate is not None:
+            intent = session["payment_intent"] or session.get("_intent") or session["setup_intent"]
+            self._do(checkout_flow.authenticate, intent, authenticate)
+        return self._shown("checkout.session", id)
+
+    def expire_checkout(self, id: str) -> Obj:
+        session = self._do(lambda call: checkout.load(call, id))
+        if session["status"] != "open":
+            raise invalid(f"This Checkout Session is {session['status']}.")
+        return self._do(checkout.close, session)
+
+    def expire_due(self) -> int:
+        """Expire every session whose time is over; the server does it in the background too."""
+        now = self._engine.now()
+        where = "json_extract(body, '$.status') = 'open' and json_extract(body, '$.expires_at') <= ?"
+        with self._engine.transaction():
+            due = self._engine.store.select("checkout.session", where, (now,))
+            for session in due:
+                checkout.close(self._engine.call(), session)
+        return len(due)
+
+    def authenticate(self, id: str, succeed: bool = True) -> Obj:
+        """Answer 3-D Secure for a PaymentIntent or SetupIntent that requires action."""
+        return self._do(checkout_flow.authenticate, id, succeed)
+
+    def settle(self, id: str, outcome: str = "succeeded", decline_code: str = "generic_decline") -> Obj:
+        """End a processing PaymentIntent: `succeeded` or `failed`."""
+        if outcome not in ("succeeded", "failed"):
+            raise ValueError("outcome must be succeeded or failed")
+        failure = cards.decline("card_declined", decline_code) if outcome == "failed" else None
+        return self._do(checkout_flow.settle, id, failure)
+
+    def cancel_payment(self, id: str) -> Obj:
+        return self._do(lambda call: payment_intents.cancel_intent(call, call.get("payment_intent", id)))
+
+    def behave(
+        self,
+        id: str,
+        outcome: str | None = "decline",
+        decline_code: str | None = "generic_decline",
+        code: str = "card_declined",
+        advice_code: str | None = None,
+        network_decline_code: str | None = None,
+        times: int | None = None,
+    ) -> dict[str, Any]:
+        """What the next `times` charges (None: all) of a PaymentMethod or customer do. `outcome` None: as the card does.
+
+        Outcomes: ok, decline, authentication_required, processing.
+        """
+        if outcome not in (None, "ok", "decline", "authentication_required", "processing"):
+            raise ValueError("outcome must be ok, decline, authentication_required or processing")
+        behaviour = outcome and {
+            "outcome": outcome,
+            "code": code,
+            "decline_code": decline_code,
+            "advice_code": advice_code,
+            "network_decline_code": network_decline_code,
+            "remaining": times,
+        }
+        with self._engine.transaction():
+            self._engine.store.set_setting(f"behaviour:{id}", behaviour)
+        return {"id": id, "behaviour": behaviour}
+
+    def pay_from_dashboard(
+        self, customer: str | None = None, amount: int = 500, currency: str = "usd", card: str = "pm_card_visa"
+    ) -> Obj:
+        """A payment that a person made by hand: no metadata, no request."""
+
+        def make(call: Any) -> Obj:
+            pi = payment_intent(call, amount, currency)
+            pi["customer"] = customer
+            call.put(pi)
+            call.emit("payment_intent.created", pi)
+            return charging.pay(call, pi, payment_methods.find(call, card), charging.Attempt())
+
+        return self._do(make)
+
+    def open_dispute(
+        self, charge: str, amount: int | None = None, reason: str = "fraudulent", inquiry: bool = False
+    ) -> Obj:
+        return self._do(lambda call: disputes.open_dispute(call, call.get("charge", charge), amount, reason, inquiry))
+
+    def escalate_dispute(self, id: str) -> Obj:
+        return self._do(lambda call: disputes.escalate(call, call.get("dispute", id)))
+
+    def close_dispute(self, id: str, won: bool) -> Obj:
+        return self._do(lambda call: disputes.close(call, call.get("dispute", id), won))
+
+    def fail_refund(self, id: str) -> Obj:
+        return self._do(lambda call: charges_api.fail_refund(call, call.get("refund", id)))
+
+    def renew(self, id: str, amount: int | None = None, billing_reason: str = "subscription_cycle") -> Obj:
+        return self._do(billing.renew, id, amount, billing_reason)
+
+    def update_card(self, id: str, exp_month: int = 12, exp_year: int = 2040, last4: str | None = None) -> Obj:
+        """The card network sent a new expiry or number; what made the old card decline is over."""
+
+        def change(call: Any) -> Obj:
+            pm = call.get("payment_method", id)
+            before = public(pm)
+            pm["card"].update(exp_month=exp_month, exp_year=exp_year, last4=last4 or pm["card"]["last4"])
+            pm["_behaviour"] = cards.OK
+            call.put(pm)
+            call.emit("payment_method.automatically_updated", pm, changed(before, pm))
+            return dict(pm)
+
+        return self._do(change)
+
+    def emit(self, type: str, object: dict[str, Any], previous_attributes: dict[str, Any] | None = None) -> Obj:
+        """Deliver an arbitrary event. It is not validated: unknown types and odd objects are the point."""
+        data = {"object": object, **({"previous_attributes": previous_attributes} if previous_attributes else {})}
+        with self._engine.transaction():
+            return self._engine.record(type, data, None, None)
+
+    def fail(self, **rule: Any) -> dict[str, Any]:
+        self._api.faults.add(Fault(**rule))
+        return self.faults()
+
+    def slow(self, path: str, seconds: float, method: str = "*") -> dict[str, Any]:
+        self._api.faults.add_latency(Latency(path, seconds, method))
+        return self.faults()
+
+    def faults(self) -> dict[str, Any]:
+        return {**self._api.faults.describe(), "webhooks": self._deliverer.describe()}
+
+    def clear_faults(self) -> dict[str, Any]:
+        self._api.faults.clear()
+        return self.faults()
+
+    def webhooks(self, action: str, type: str = "*", times: int | None = None, seconds: float = 1.0) -> dict[str, Any]:
+        """Lose, delay, duplicate or hold deliveries of new events."""
+        self._deliverer.rules.append(Rule(action, type, times, seconds))
+        return self.faults()
+
+    def clear_webhooks(self) -> dict[str, Any]:
+        """Remove the delivery rules; what is held stays held until `release`."""
+        self._deliverer.rules.clear()
+        return self.faults()
+
+    def release(self, order: str = "fifo") -> int:
+        return self._deliverer.release(order)
+
+    def resend(self, id: str) -> None:
+        self._deliverer.resend(id)
+
+    def retry_now(self) -> None:
+        self._deliverer.retry_now()
+
+    def set_webhook(self, url: str | None = None, secret: str | None = None) -> dict[str, Any]:
+        self._deliverer.url = url or self._deliverer.url
+        self._deliverer.secret = secret or self._deliverer.secret
+        return {"url": self._deliverer.url}
+
+    def deliveries(self, type: str = "*") -> list[dict[str, Any]]:
+        return self._deliverer.all(type)
+
+    def idle(self) -> bool:
+        return self._deliverer.idle()
+
+    def requests(self, method: str = "*", path: str = "*") -> list[dict[str, Any]]:
+        """The log: id, at, method, path, params, idempotency_key, status, replayed; oldest first."""
+        return [
+            dict(entry)
+            for entry in list(self._api.log)
+            if fnmatch.fnmatchcase(entry["path"], path) and method.upper() in ("*", entry["method"])
+        ]
+
+    def charges(self, customer: str | None = None) -> dict[str, Any]:
+        """How often and how much was really charged: {succeeded, failed, amount, refunded}."""
+        where, args = ("customer = ?", (customer,)) if customer else ("1", ())
+        with self._engine.lock:
+            found = self._engine.store.select("charge", where, args)
+        good = [charge for charge in found if charge["status"] == "succeeded"]
+        return {
+            "succeeded": len(good),
+            "failed": sum(charge["status"] == "failed" for charge in found),
+            "amount": sum(charge["amount"] for charge in good),
+            "refunded": sum(charge["amount_refunded"] for charge in good),
+        }
+
+    def violations(self) -> list[str]:
+        return list(self._engine.violations)
+
+    def prune_keys(self, key: str | None = None) -> int:
+        with self._engine.transaction():
+            return self._api.keys.prune(key)
+
+    def advance(self, seconds: float) -> float:
+        """Move the clock that `created` and `expires_at` go by; answers the whole offset."""
+        with self._engine.transaction():
+            self._engine.store.set_setting("clock_offset", self._engine.clock_offset + seconds)
+        self.expire_due()
+        return self._engine.clock_offset
+
+    def reset(self) -> None:
+        """An empty account: no objects, keys, deliveries, faults, violations."""
+        self._api.faults.clear()
+        self._api.log.clear()
+        self._deliverer.forget()
+        with self._engine.transaction():
+            self._engine.store.wipe()
+        self._engine.violations.clear()
+
+    def _do(self, work: Any, *args: Any) -> Obj:
+        """Run one of the account's own actions; a card's refusal keeps its effects and is raised."""
+        refusal: StripeError | None = None
+        with self._engine.transaction():
+            try:
+                with self._engine.attempt():
+                    return dict(work(self._engine.call(), *args))
+            except StripeError as error:
+                refusal = error
+        raise refusal
+
+    def _shown(self, kind: str, id: str) -> Obj:
+        with self._engine.lock:
+            return dict(public(self._engine.need(kind, id)))
