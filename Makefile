@@ -32,7 +32,7 @@ check: setup browser ## format, lint, types, SQL lint, import rules, tests on Po
 	$(STEP) 'tests on PostgreSQL 18'
 	$(PY) -m pytest
 	$(STEP) 'SQL tests on PostgreSQL 16'
-	$(PY) -m pytest --pg 16 tests/sql tests/embedded
+	$(PY) -m pytest --pg 16 $(wildcard tests/sql) tests/embedded
 
 lint: setup ## lint, types, import rules, SQL lint
 	$(STEP) 'lint'
