@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response
+from flask import Flask, Request, Response
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 
 from shared.settings import Settings
 
@@ -22,7 +23,6 @@ def register(app: Flask, settings: Settings) -> None:
         ("X-Frame-Options", "DENY"),
         ("Referrer-Policy", "same-origin"),
         ("Cross-Origin-Opener-Policy", "same-origin"),
-        ("Cache-Control", "no-store"),
     ]
     https = settings.environment == "production"
     if https:
@@ -34,9 +34,21 @@ def register(app: Flask, settings: Settings) -> None:
         SESSION_COOKIE_SAMESITE="Lax",
     )
 
+    app.session_interface = _Sessions()
+
     @app.after_request
     def _add_headers(response: Response) -> Response:
         for name, value in headers:
-            if name not in response.headers:
-                response.headers[name] = value
+            response.headers.add(name, value)
+        if "Cache-Control" not in response.headers:
+            response.headers.add("Cache-Control", "no-store")
         return response
+
+
+class _Sessions(SecureCookieSessionInterface):
+    """Sessions for pages. A request without cookies, as API calls are, is spared the signing machinery."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        if "HTTP_COOKIE" not in request.environ:
+            return self.session_class()
+        return super().open_session(app, request)

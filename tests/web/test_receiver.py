@@ -35,6 +35,7 @@ def stored(database: Database) -> list[tuple[Any, ...]]:
 
 
 def waiting(events: Queue) -> int:
+
     return sum(events.broker.client.llen(f"dramatiq:{name}") for name in queue.QUEUES)  # type: ignore[attr-defined]
 
 
@@ -104,10 +105,26 @@ def test_09_malformed_signature_headers_are_400_and_never_500(
     digest = good.partition("v1=")[2]
     stamp = int(time.time())
     for header in (
-        "", " ", ",", "=", "t", "t=", "v1=", f"t={stamp}", f"v1={digest}", f"t=x,v1={digest}", f"t=-1,v1={digest}",
-        f"t={'9' * 5000},v1={digest}", f"t={stamp},v1=é", f"t=１２,v1={digest}", f"t={stamp},v0={digest}",
-        f"{good},{good}", f"t={stamp},{good}", f"t={stamp}," + ",".join([f"v1={'0' * 64}"] * 50), f"t={stamp},v1={digest}x",
-    ):  # fmt: skip
+        "",
+        " ",
+        ",",
+        "=",
+        "t",
+        "t=",
+        "v1=",
+        f"t={stamp}",
+        f"v1={digest}",
+        f"t=x,v1={digest}",
+        f"t=-1,v1={digest}",
+        f"t={'9' * 5000},v1={digest}",
+        f"t={stamp},v1=é",
+        f"t=\N{FULLWIDTH DIGIT ONE},v1={digest}",
+        f"t={stamp},v0={digest}",
+        f"{good},{good}",
+        f"t={stamp},{good}",
+        f"t={stamp},v1={digest}x",
+        f"t={stamp}," + ",".join([f"v1={'0' * 64}"] * 50),
+    ):
         response = client.post(
             PATH, data=body, headers={"Stripe-Signature": header.encode().decode("latin-1")}
         )
@@ -145,10 +162,23 @@ def test_11_oversize_or_chunked_bodies_are_refused_unread(client: FlaskClient, d
 @pytest.mark.parametrize(
     "body",
     [
-        b"\xff\xfe{}", b"{", b"", b"[]", b"null", b"1", b'"x"', b"\xef\xbb\xbf{}", b"[" * 100_000, b"{}",
-        b'{"id": "evt_\\u0000"}', b'{"id": 7}', b'{"id": "pi_1"}', b'{"id": "evt_' + b"x" * 300 + b'"}', b"9" * 5000,
+        b"\xff\xfe{}",
+        b"{",
+        b"",
+        b"[]",
+        b"null",
+        b"1",
+        b'"x"',
+        b"\xef\xbb\xbf{}",
+        b"[" * 100_000,
+        b"{}",
+        b'{"id": "evt_\\u0000"}',
+        b'{"id": 7}',
+        b'{"id": "pi_1"}',
+        b'{"id": "evt_' + b"x" * 300 + b'"}',
+        b"9" * 5000,
     ],
-)  # fmt: skip
+)
 def test_12_13_signed_but_unreadable_is_400_and_an_error_in_the_log(
     client: FlaskClient, database: Database, caplog: pytest.LogCaptureFixture, body: bytes
 ) -> None:
