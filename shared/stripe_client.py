@@ -171,6 +171,16 @@ class StripeGateway:
         with _translated():
             return self.client.v1.payment_intents.retrieve(intent_id, {"expand": _INTENT_PARTS}).to_dict()
 
+    def holder_of(self, payment_method_id: str) -> str | None:
+        """The customer that a payment method is attached to; None when it is detached or does not exist."""
+        try:
+            with _translated():
+                return _id(
+                    self.client.v1.payment_methods.retrieve(payment_method_id).to_dict().get("customer")
+                )
+        except StripeRefused:
+            return None
+
     def create_topup_intent(self, topup: Topup) -> StripeData:
         """The PaymentIntent of a top-up, unconfirmed: it moves no money and is kept before it may."""
         metadata = {

@@ -221,7 +221,8 @@ def _refused(app: App, topup: Topup, error: StripeRefused) -> None:
     if error.param == "customer" and error.stripe_code == "resource_missing":
         app.ledger.mark_customer_deleted(topup["stripe_customer_id"])
         _finish(app, topup, "canceled", reason="customer_missing")
-    elif error.param == "payment_method" or (error.stripe_code or "").startswith("payment_method"):
+    elif app.gateway.holder_of(topup["payment_method"]) != topup["stripe_customer_id"]:
+        # Stripe has no code of its own for a detached card, so it is asked whose card it is.
         _finish(app, topup, "canceled", reason="payment_method_unusable")
     else:
         _finish(app, topup, "canceled", reason="stripe_refused")

@@ -33,6 +33,7 @@ class FakeStripe(StripeGateway):
         self.lost: dict[str, int] = defaultdict(int)
         self.calls: list[tuple[str, str]] = []
         self.card = "ok"
+        self.holder: str | None = "cus_test"
         self.before_confirm: Callable[[], None] = lambda: None
 
     @property
@@ -104,6 +105,10 @@ class FakeStripe(StripeGateway):
 
     def retrieve_intent(self, intent_id: str) -> StripeData:
         return self._call("retrieve_intent", intent_id, None, lambda: self._known(self.intents, intent_id))
+
+    def holder_of(self, payment_method_id: str) -> str | None:
+        self.calls.append(("holder_of", payment_method_id))
+        return self.holder
 
     def create_topup_intent(self, topup: Topup) -> StripeData:
         metadata = {

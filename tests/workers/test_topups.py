@@ -312,9 +312,8 @@ def test_another_card_resumes_a_paused_top_up_once(world: World) -> None:
 def test_card_detached_before_confirm_is_final_and_tells_the_account(world: World) -> None:
     """No. 48."""
     world.spend(90)
-    world.stripe.faults["confirm"] = [
-        StripeRefused("detached", "payment_method_unexpected_state", "payment_method")
-    ]
+    world.stripe.faults["confirm"] = [StripeRefused("detached", None, None)]
+    world.stripe.holder = None
     world.check()
     assert [world.topup["state"], world.settings["paused_reason"]] == ["canceled", "payment_method_unusable"]
     assert next(iter(world.stripe.intents.values()))["status"] == "canceled"

@@ -15,6 +15,7 @@ from shared.db import PostgresDatabase
 from shared.ledger import Ledger
 from shared.queue import Queue
 from shared.settings import Settings
+from shared.stripe_client import StripeGateway
 from tests.support import Database
 from tests.workers.fake_stripe import FakeStripe
 from workers import events, purchases, topups
@@ -164,8 +165,15 @@ class World:
         assert self.ledger.check_invariants() == []
 
 
-def make_world(database: Database, settings: Settings) -> World:
-    """An account with 100 credits, a customer and a saved card."""
+def make_world(
+    database: Database,
+    settings: Settings,
+    *,
+    gateway: StripeGateway | None = None,
+    customer: str = CUSTOMER,
+    method: str = "pm_1",
+) -> World:
+    """An account with 100 credits, a customer and a card; Stripe is in memory unless a gateway is given."""
     connection = database.connect()
     connection.execute(
         "insert into billing.credit_packages (id, name, credits, amount, currency)"
@@ -173,9 +181,9 @@ def make_world(database: Database, settings: Settings) -> World:
     )
     stripe, queue = FakeStripe(), NotingQueue()
     ledger = Ledger(PostgresDatabase(database.dsn, pool_size=4))
-    world = World(App(settings, ledger, stripe, queue), stripe, queue, connection)
+    world = World(App(settings, ledger, gateway or stripe, queue), stripe, queue, connection)
     ledger.open_account(ACCOUNT, "Test", "owner@example.com", None, 100 * CREDIT, "test")
-    ledger.link_customer(ACCOUNT, CUSTOMER)
-    ledger.set_default_payment_method(ACCOUNT, "pm_1", {"brand": "visa", "fingerprint": "f1"}, "test")
+    ledger.link_customer(ACCOUNT, customer)
+    ledger.set_default_payment_method(ACCOUNT, method, {"brand": "visa", "fingerprint": "f1"}, "test")
     world.enable()
     return world
