@@ -16,10 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-import sentry_sdk
-from sentry_sdk.integrations.dramatiq import DramatiqIntegration
-from sentry_sdk.integrations.flask import FlaskIntegration
-
 from shared.errors import Refused
 from shared.settings import Settings
 
@@ -140,6 +136,11 @@ def _blank_card(match: re.Match[str]) -> str:
 
 
 def _start_sentry(settings: Settings, process: str) -> None:
+    # Imported here, because it costs every process that runs without it some ten megabytes.
+    import sentry_sdk  # noqa: PLC0415
+    from sentry_sdk.integrations.dramatiq import DramatiqIntegration  # noqa: PLC0415
+    from sentry_sdk.integrations.flask import FlaskIntegration  # noqa: PLC0415
+
     assert settings.sentry_dsn is not None  # noqa: S101
     sentry_sdk.init(
         dsn=settings.sentry_dsn.get_secret_value(),
@@ -154,13 +155,17 @@ def _start_sentry(settings: Settings, process: str) -> None:
 
 
 def before_send(event: Any, hint: dict[str, Any]) -> Any:
-    """What goes to Sentry: no refusals, no secrets, and all retries of one actor as one issue."""
+    """What goes to Sentry: no refusals, no secrets, all retries of one actor as one issue.
+
+    Errors that are only logged, a violated invariant say, get there by Sentry's logging integration.
+    """
     error = (hint.get("exc_info") or (None, None))[1]
     if isinstance(error, Refused):
         return None
     context = _context.get({})
     if "actor" in context:
         kind = type(error).__name__ if error is not None else "{{ default }}"
-        event["fingerprint"] = [context["actor"], kind]
+        invariant = event.get("extra", {}).get("invariant")
+        event["fingerprint"] = [context["actor"], kind, *([str(invariant)] if invariant else [])]
         event.setdefault("tags", {}).update({name: str(value) for name, value in context.items()})
     return _redacted(event)

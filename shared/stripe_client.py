@@ -42,7 +42,7 @@ _INTENT_PARTS = ["latest_charge", "payment_method"]
 _SESSION_PARTS = ["payment_intent.latest_charge", "payment_intent.payment_method"]
 
 
-class CardDeclined(RefillError):  # noqa: N818  # read as an outcome, like Refused
+class CardDeclined(RefillError):
     """The card was declined. Codes are Stripe's (docs.stripe.com/declines); payment_intent as it stands."""
 
     code = "card_declined"
@@ -57,7 +57,7 @@ class CardDeclined(RefillError):  # noqa: N818  # read as an outcome, like Refus
         self.payment_intent = payment_intent
 
 
-class AuthenticationRequired(RefillError):  # noqa: N818
+class AuthenticationRequired(RefillError):
     """The bank wants the card holder (3-D Secure): a person may confirm the same PaymentIntent on session."""
 
     code = "authentication_required"
@@ -74,7 +74,7 @@ class StripeBusy(Transient):
     code = "stripe_busy"
 
 
-class StripeRefused(RefillError):  # noqa: N818
+class StripeRefused(RefillError):
     """A definitive refusal. `stripe_code` is Stripe's code or None, `param` the field."""
 
     code = "stripe_refused"

@@ -28,7 +28,7 @@ End = tuple[Literal["done", "ignored", "parked"], str | None]
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,255}", re.ASCII)
 
 
-class Malformed(Exception):  # noqa: N818  # an outcome, like Refused
+class Malformed(Exception):
     """The stored body is not an event that can be worked on; the text says why."""
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import signal
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -65,6 +68,34 @@ def test_undecodable_message_stops_no_other(
         wait_until(lambda: world.balance == 97, 15)
         assert len(re.findall("undecodable message", worker.output)) == len(poison)
     client.close()
+
+
+def test_errors_reach_sentry_without_secrets(
+    world: World, env: dict[str, str], sender: queue.Queue, tmp_path: Path
+) -> None:
+    bodies: list[bytes] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            raw = self.rfile.read(int(self.headers["Content-Length"]))
+            bodies.append(gzip.decompress(raw) if self.headers.get("Content-Encoding") == "gzip" else raw)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_arguments: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as collector:
+        threading.Thread(target=collector.serve_forever, args=(0.01,), daemon=True).start()
+        env["SENTRY_DSN"] = f"http://key@127.0.0.1:{collector.server_port}/1"
+        with Proc("workers", "worker", env=env, log=tmp_path / "worker.log") as worker:
+            sender.enqueue(queue.RECORD_USAGE, {"id": "sk_test_abcdefgh", "account_id": ACCOUNT})
+            wait_until(lambda: any(b"usage rejected" in body for body in bodies), 15)
+            worker.terminate()
+        collector.shutdown()
+    joined = b"".join(bodies)
+    assert b'"fingerprint":["record_usage"' in joined.replace(b" ", b"")
+    assert b"sk_test_abcdefgh" not in joined
 
 
 def test_worker_waits_for_redis_and_says_so(
