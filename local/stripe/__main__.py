@@ -39,7 +39,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--webhook-secret", default="whsec_local")
     parser.add_argument("--state", default=":memory:", help="SQLite file that keeps everything, or :memory:")
     parser.add_argument("--merchant", default="Local test merchant", help="name on the Checkout page")
-    parser.add_argument("--retry-delays", default="1,2,5,10,30,60", help="seconds before each redelivery; the last repeats")
+    parser.add_argument(
+        "--retry-delays", default="1,2,5,10,30,60", help="seconds before each redelivery; the last repeats"
+    )
     return parser.parse_args()
 
 

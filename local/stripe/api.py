@@ -22,7 +22,8 @@ from local.stripe.errors import StripeError, invalid, lock_timeout
 from local.stripe.faults import Fault, Faults
 from local.stripe.idempotency import Keys
 from local.stripe.lists import expand
-from local.stripe.routing import Route, match
+from local.stripe.routes import match
+from local.stripe.routing import Route
 from local.stripe.store import public
 
 _PUBLISHABLE = ("/v1/payment_intents/", "/v1/setup_intents/", "/v1/payment_methods", "/v1/tokens")
@@ -41,12 +42,13 @@ class Request:
 
 @dataclass
 class Answer:
-    """What goes back; `drop` means the connection is cut instead."""
+    """What goes back; `drop` means the connection is cut instead, `saved` that an idempotency key keeps it."""
 
     status: int
     body: str
     headers: dict[str, str] = field(default_factory=dict)
     drop: bool = False
+    saved: bool = True
 
 
 class Api:
@@ -96,7 +98,7 @@ class Api:
             return answer
         if fault.kind == "timeout":
             time.sleep(fault.seconds)
-        return Answer(answer.status, answer.body, drop=True) if fault.drops else _refusal(fault.error())
+        return Answer(500, "", drop=True) if fault.drops else _refusal(fault.error())
 
     def _faulty(self, fault: Fault, request: Request, request_id: str) -> Answer:
         if fault.kind == "timeout":
@@ -124,7 +126,9 @@ class Api:
         finally:
             self.keys.end(request.key)
 
-    def _execute(self, request: Request, request_id: str, print_of: str | None, fault: Fault | None) -> Answer:
+    def _execute(
+        self, request: Request, request_id: str, print_of: str | None, fault: Fault | None
+    ) -> Answer:
         found = match(request.method, request.path)
         if found is None:
             return self._no_route(request)
@@ -144,10 +148,9 @@ class Api:
                 if publishable:
                     self._check_secret(ids, secret)
                 answer = self._run(route, call, ids)
-                kept = _refusal(fault.error()) if fault and not fault.drops and fault.saved is not False else answer
-                if print_of and request.key and _keeps(kept):
+                kept = _kept(answer, fault)
+                if print_of and request.key and kept.saved:
                     self.keys.save(request.key, print_of, kept.status, kept.body, request_id)
-        answer.headers.pop("_unsaved", None)
         return answer
 
     def _run(self, route: Route, call: Call, ids: dict[str, str]) -> Answer:
@@ -222,14 +225,18 @@ def _authenticate(request: Request) -> None:
         )
 
 
+def _kept(answer: Answer, fault: Fault | None) -> Answer:
+    """What an idempotency key shall replay: the 5xx that a fault puts in place of the answer, as Stripe does."""
+    if fault is None or fault.drops or fault.saved is False:
+        return answer
+    shown = _refusal(fault.error())
+    return shown if shown.saved else answer
+
+
 def _refusal(error: StripeError) -> Answer:
-    headers = {} if error.saved else {"_unsaved": "1"}
-    return Answer(error.status, json.dumps(error.body), headers)
+    return Answer(error.status, json.dumps(error.body), saved=error.saved)
 
 
 def _internal(message: str) -> Answer:
-    return Answer(500, json.dumps({"error": {"message": message, "type": "api_error"}}), {"Stripe-Should-Retry": "false"})
-
-
-def _keeps(answer: Answer) -> bool:
-    return "_unsaved" not in answer.headers
+    body = json.dumps({"error": {"message": message, "type": "api_error"}})
+    return Answer(500, body, {"Stripe-Should-Retry": "false"})

@@ -1,14 +1,13 @@
 """The local Stripe as a Flask application, and as a server in a thread.
 
-    with LocalStripe.start(webhook_url=..., webhook_secret="whsec_test") as stripe_server:
-        client = stripe.StripeClient("sk_test_local", base_addresses={"api": stripe_server.url})
-        stripe_server.control.behave("cus_...", decline_code="insufficient_funds", times=1)
+with LocalStripe.start(webhook_url=..., webhook_secret="whsec_test") as stripe_server:
+    client = stripe.StripeClient("sk_test_local", base_addresses={"api": stripe_server.url})
+    stripe_server.control.behave("cus_...", decline_code="insufficient_funds", times=1)
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import socket
 import threading
 from typing import Any
@@ -17,7 +16,7 @@ from urllib.parse import parse_qsl
 from flask import Flask, Response, request
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
-from local.stripe import control_http, hosted, routes
+from local.stripe import control_http, hosted
 from local.stripe.api import Api, Request
 from local.stripe.control import Control
 from local.stripe.engine import Config, Engine
@@ -47,10 +46,14 @@ class LocalStripe:
         listener = socket.create_server((host, port), backlog=512)
         url = settings.setdefault("public_url", f"http://{host}:{listener.getsockname()[1]}")
         made = cls(Config(**settings))
-        made._server = _Server(host, listener.getsockname()[1], made.app, handler=_Handler, fd=listener.fileno())
+        made._server = _Server(
+            host, listener.getsockname()[1], made.app, handler=_Handler, fd=listener.fileno()
+        )
         listener.close()
         made.url = f"http://{host}:{made._server.port}" if "0.0.0.0" not in host else url
-        threading.Thread(target=made._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        threading.Thread(
+            target=made._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        ).start()
         return made
 
     def close(self) -> None:
@@ -81,7 +84,6 @@ def create_app(**settings: Any) -> Flask:
 
 
 def _build_app(server: LocalStripe) -> Flask:
-    logging.getLogger(__name__).debug("%d modules of routes", len(routes.MODULES))
     app = Flask(__name__, template_folder="templates")
     app.register_blueprint(control_http.blueprint(server.control))
     app.register_blueprint(hosted.blueprint(server.engine))
@@ -97,7 +99,9 @@ def _build_app(server: LocalStripe) -> Flask:
         answer = server.api.answer(_stripe_request(path))
         if answer.drop:
             _cut(request.environ.get("werkzeug.socket"))
-        return _with_cors(Response(answer.body, answer.status, answer.headers, content_type="application/json"))
+        return _with_cors(
+            Response(answer.body, answer.status, answer.headers, content_type="application/json")
+        )
 
     return app
 

@@ -22,7 +22,9 @@ def first_payment(call: Call, session: Obj) -> Obj:
     if known:
         return known
     pi = payment_intent(call, session["amount_total"], session["currency"])
-    pi.update(customer=session["customer"], setup_future_usage="off_session", description="Subscription creation")
+    pi.update(
+        customer=session["customer"], setup_future_usage="off_session", description="Subscription creation"
+    )
     pi["_session"] = session["id"]
     session["_intent"] = pi["id"]
     call.put(pi)
@@ -53,7 +55,10 @@ def renew(call: Call, id: str, amount: int | None = None, billing_reason: str = 
     item = subscription["items"]["data"][0]
     if billing_reason == "subscription_cycle":
         length = item["current_period_end"] - item["current_period_start"]
-        item.update(current_period_start=item["current_period_end"], current_period_end=item["current_period_end"] + length)
+        item.update(
+            current_period_start=item["current_period_end"],
+            current_period_end=item["current_period_end"] + length,
+        )
     invoice = _invoice(call, subscription, billing_reason, amount)
     subscription["latest_invoice"] = invoice["id"]
     call.put(subscription)
@@ -91,10 +96,7 @@ def _subscription(call: Call, session: Obj, pm: str) -> Obj:
     now = call.now()
     id = call.id("sub")
     nothing = dict.fromkeys(
-        "application application_fee_percent billing_cycle_anchor_config billing_thresholds cancel_at canceled_at "
-        "customer_account days_until_due default_source description ended_at latest_invoice next_pending_invoice_item_invoice "
-        "on_behalf_of pause_collection pending_invoice_item_interval pending_setup_intent pending_update schedule "
-        "test_clock transfer_data trial_end trial_start".split()
+        ["application", "application_fee_percent", "billing_cycle_anchor_config", "billing_thresholds", "cancel_at", "canceled_at", "customer_account", "days_until_due", "default_source", "description", "ended_at", "latest_invoice", "next_pending_invoice_item_invoice", "on_behalf_of", "pause_collection", "pending_invoice_item_interval", "pending_setup_intent", "pending_update", "schedule", "test_clock", "transfer_data", "trial_end", "trial_start"]
     )
     subscription: Obj = {
         **nothing,
@@ -114,7 +116,9 @@ def _subscription(call: Call, session: Obj, pm: str) -> Obj:
         "default_tax_rates": [],
         "discounts": [],
         "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},
-        "items": whole([_item(call, id, line) for line in session["_items"]], f"/v1/subscription_items?subscription={id}"),
+        "items": whole(
+            [_item(call, id, line) for line in session["_items"]], f"/v1/subscription_items?subscription={id}"
+        ),
         "livemode": False,
         "metadata": {},
         "payment_settings": {
@@ -151,7 +155,10 @@ def _item(call: Call, subscription: str, line: Obj) -> Obj:
 
 
 def _plan(price: Obj, recurring: dict[str, Any]) -> Obj:
-    copied = {name: price[name] for name in ("id", "active", "billing_scheme", "created", "currency", "metadata", "nickname")}
+    copied = {
+        name: price[name]
+        for name in ("id", "active", "billing_scheme", "created", "currency", "metadata", "nickname")
+    }
     return {
         **copied,
         "object": "plan",
@@ -175,10 +182,7 @@ def _invoice(call: Call, subscription: Obj, reason: str, amount: int | None = No
     total = sum(line["amount"] for line in lines)
     period = lines[0]["period"]
     nothing = dict.fromkeys(
-        "account_tax_ids application automatically_finalizes_at custom_fields customer_account customer_address customer_name "
-        "customer_phone customer_shipping default_payment_method default_source description due_date ending_balance footer "
-        "from_invoice last_finalization_error latest_revision next_payment_attempt on_behalf_of receipt_number rendering "
-        "shipping_cost shipping_details statement_descriptor test_clock webhooks_delivered_at".split()
+        ["account_tax_ids", "application", "automatically_finalizes_at", "custom_fields", "customer_account", "customer_address", "customer_name", "customer_phone", "customer_shipping", "default_payment_method", "default_source", "description", "due_date", "ending_balance", "footer", "from_invoice", "last_finalization_error", "latest_revision", "next_payment_attempt", "on_behalf_of", "receipt_number", "rendering", "shipping_cost", "shipping_details", "statement_descriptor", "test_clock", "webhooks_delivered_at"]
     )
     customer = call.get("customer", subscription["customer"])
     details = {"metadata": subscription["metadata"], "subscription": subscription["id"]}
@@ -196,7 +200,13 @@ def _invoice(call: Call, subscription: Obj, reason: str, amount: int | None = No
         "attempt_count": 0,
         "attempted": False,
         "auto_advance": False,
-        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None, "provider": None, "status": None},
+        "automatic_tax": {
+            "disabled_reason": None,
+            "enabled": False,
+            "liability": None,
+            "provider": None,
+            "status": None,
+        },
         "billing_reason": reason,
         "collection_method": "charge_automatically",
         "created": call.now(),
@@ -216,7 +226,11 @@ def _invoice(call: Call, subscription: Obj, reason: str, amount: int | None = No
         "metadata": {},
         "number": f"{customer['invoice_prefix']}-{call.engine.store.count('invoice') + 1:04d}",
         "parent": {"quote_details": None, "subscription_details": details, "type": "subscription_details"},
-        "payment_settings": {"default_mandate": None, "payment_method_options": None, "payment_method_types": None},
+        "payment_settings": {
+            "default_mandate": None,
+            "payment_method_options": None,
+            "payment_method_types": None,
+        },
         "period_end": period["start"],
         "period_start": period["start"],
         "post_payment_credit_notes_amount": 0,
@@ -267,7 +281,11 @@ def _line(call: Call, invoice: str, subscription: Obj, item: Obj, reason: str, a
         "invoice": invoice,
         "livemode": False,
         "metadata": subscription["metadata"],
-        "parent": {"invoice_item_details": None, "subscription_item_details": parent, "type": "subscription_item_details"},
+        "parent": {
+            "invoice_item_details": None,
+            "subscription_item_details": parent,
+            "type": "subscription_item_details",
+        },
         "period": {"end": item["current_period_end"], "start": start},
         "pretax_credit_amounts": [],
         "pricing": {

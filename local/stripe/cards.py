@@ -24,17 +24,32 @@ CARDS: dict[str, tuple[str, Behaviour]] = {
     "6011111111111117": ("discover", OK),
     "4000000000000341": ("visa", _GENERIC),
     "4000000000000002": ("visa", {**_GENERIC, "at_attach": True}),
-    "4000000000009995": ("visa", {**decline("card_declined", "insufficient_funds", "try_again_later"), "at_attach": True}),
-    "4000000000009987": ("visa", {**decline("card_declined", "lost_card", "do_not_try_again"), "at_attach": True}),
-    "4000000000009979": ("visa", {**decline("card_declined", "stolen_card", "do_not_try_again"), "at_attach": True}),
+    "4000000000009995": (
+        "visa",
+        {**decline("card_declined", "insufficient_funds", "try_again_later"), "at_attach": True},
+    ),
+    "4000000000009987": (
+        "visa",
+        {**decline("card_declined", "lost_card", "do_not_try_again"), "at_attach": True},
+    ),
+    "4000000000009979": (
+        "visa",
+        {**decline("card_declined", "stolen_card", "do_not_try_again"), "at_attach": True},
+    ),
     "4000000000000069": ("visa", {**decline("expired_card", None, "do_not_try_again"), "at_attach": True}),
     "4000000000000127": ("visa", {**decline("incorrect_cvc", None, "confirm_card_data"), "at_attach": True}),
     "4000000000000119": ("visa", {**decline("processing_error", None, "try_again_later"), "at_attach": True}),
-    "4100000000000019": ("visa", {**decline("card_declined", "fraudulent", "do_not_try_again"), "at_attach": True}),
+    "4100000000000019": (
+        "visa",
+        {**decline("card_declined", "fraudulent", "do_not_try_again"), "at_attach": True},
+    ),
     "4000002500003155": ("visa", {"outcome": "ok", "sca": "setup"}),
     "4000002760003184": ("visa", {"outcome": "ok", "sca": "always"}),
     "4000003800000446": ("visa", {"outcome": "ok", "sca": "on_session"}),
-    "4000008260003178": ("visa", {**decline("card_declined", "insufficient_funds", "try_again_later"), "sca": "always"}),
+    "4000008260003178": (
+        "visa",
+        {**decline("card_declined", "insufficient_funds", "try_again_later"), "sca": "always"},
+    ),
     "4000000000000259": ("visa", {"outcome": "ok", "dispute": "fraudulent"}),
     "4000000000000077": ("visa", OK),
 }

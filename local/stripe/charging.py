@@ -165,7 +165,9 @@ def fail(
     failed = existing
     if charge:
         failed = failed or charge_for(call, pi, pm)
-        failed.update(status="failed", paid=False, captured=False, failure_code=fields["code"], failure_message=text)
+        failed.update(
+            status="failed", paid=False, captured=False, failure_code=fields["code"], failure_message=text
+        )
         failed["outcome"] = _declined_outcome(fields)
         pi["latest_charge"] = fields["charge"] = failed["id"]
         call.put(failed)

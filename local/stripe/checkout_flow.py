@@ -15,7 +15,9 @@ from local.stripe.routing import merge_metadata
 from local.stripe.store import Obj, public
 
 
-def pay(call: Call, id: str, card: dict[str, Any], email: str | None, name: str | None, outcome: str | None) -> Obj:
+def pay(
+    call: Call, id: str, card: dict[str, Any], email: str | None, name: str | None, outcome: str | None
+) -> Obj:
     """Submit the form. The session comes back complete, or still open when its intent requires action.
 
     `outcome` overrides what the card does: `ok`, `async`, `authentication_required`, or a decline code.
@@ -81,7 +83,14 @@ def _intent(call: Call, session: Obj) -> Obj:
         return pi
     data = session["_intent_data"]
     pi = payment_intent(call, session["amount_total"], session["currency"])
-    copied = ("description", "receipt_email", "setup_future_usage", "shipping", "statement_descriptor", "transfer_group")
+    copied = (
+        "description",
+        "receipt_email",
+        "setup_future_usage",
+        "shipping",
+        "statement_descriptor",
+        "transfer_group",
+    )
     pi.update({field: data[field] for field in copied if field in data})
     merge_metadata(pi, data)
     pi.update(customer=session["customer"], _session=session["id"])

@@ -143,7 +143,11 @@ class Control:
         return {"id": id, "behaviour": behaviour}
 
     def pay_from_dashboard(
-        self, customer: str | None = None, amount: int = 500, currency: str = "usd", card: str = "pm_card_visa"
+        self,
+        customer: str | None = None,
+        amount: int = 500,
+        currency: str = "usd",
+        card: str = "pm_card_visa",
     ) -> Obj:
         """A payment that a person made by hand: no metadata, no request."""
 
@@ -159,7 +163,9 @@ class Control:
     def open_dispute(
         self, charge: str, amount: int | None = None, reason: str = "fraudulent", inquiry: bool = False
     ) -> Obj:
-        return self._do(lambda call: disputes.open_dispute(call, call.get("charge", charge), amount, reason, inquiry))
+        return self._do(
+            lambda call: disputes.open_dispute(call, call.get("charge", charge), amount, reason, inquiry)
+        )
 
     def escalate_dispute(self, id: str) -> Obj:
         return self._do(lambda call: disputes.escalate(call, call.get("dispute", id)))
@@ -173,7 +179,9 @@ class Control:
     def renew(self, id: str, amount: int | None = None, billing_reason: str = "subscription_cycle") -> Obj:
         return self._do(billing.renew, id, amount, billing_reason)
 
-    def update_card(self, id: str, exp_month: int = 12, exp_year: int = 2040, last4: str | None = None) -> Obj:
+    def update_card(
+        self, id: str, exp_month: int = 12, exp_year: int = 2040, last4: str | None = None
+    ) -> Obj:
         """The card network sent a new expiry or number; what made the old card decline is over."""
 
         def change(call: Any) -> Obj:
@@ -187,9 +195,14 @@ class Control:
 
         return self._do(change)
 
-    def emit(self, type: str, object: dict[str, Any], previous_attributes: dict[str, Any] | None = None) -> Obj:
+    def emit(
+        self, type: str, object: dict[str, Any], previous_attributes: dict[str, Any] | None = None
+    ) -> Obj:
         """Deliver an arbitrary event. It is not validated: unknown types and odd objects are the point."""
-        data = {"object": object, **({"previous_attributes": previous_attributes} if previous_attributes else {})}
+        data = {
+            "object": object,
+            **({"previous_attributes": previous_attributes} if previous_attributes else {}),
+        }
         with self._engine.transaction():
             return self._engine.record(type, data, None, None)
 
@@ -208,7 +221,9 @@ class Control:
         self._api.faults.clear()
         return self.faults()
 
-    def webhooks(self, action: str, type: str = "*", times: int | None = None, seconds: float = 1.0) -> dict[str, Any]:
+    def webhooks(
+        self, action: str, type: str = "*", times: int | None = None, seconds: float = 1.0
+    ) -> dict[str, Any]:
         """Lose, delay, duplicate or hold deliveries of new events."""
         self._deliverer.rules.append(Rule(action, type, times, seconds))
         return self.faults()
@@ -228,9 +243,9 @@ class Control:
         self._deliverer.retry_now()
 
     def set_webhook(self, url: str | None = None, secret: str | None = None) -> dict[str, Any]:
-        self._deliverer.url = url or self._deliverer.url
-        self._deliverer.secret = secret or self._deliverer.secret
-        return {"url": self._deliverer.url}
+        self._engine.webhook_url = url or self._engine.webhook_url
+        self._engine.webhook_secret = secret or self._engine.webhook_secret
+        return {"url": self._engine.webhook_url}
 
     def deliveries(self, type: str = "*") -> list[dict[str, Any]]:
         return self._deliverer.all(type)

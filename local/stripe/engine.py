@@ -13,7 +13,7 @@ from typing import Any
 
 from local.stripe import shapes
 from local.stripe.errors import StripeError, missing_object
-from local.stripe.spec import Spec
+from local.stripe.spec import installed
 from local.stripe.store import Obj, Store, public
 
 Delivery = tuple[float, int]
@@ -71,9 +71,11 @@ class Call:
 class Engine:
     """Everything that handlers, the hosted pages, the control API and the deliverer share."""
 
-    def __init__(self, config: Config, spec: Spec | None = None) -> None:
+    def __init__(self, config: Config) -> None:
         self.config = config
-        self.spec = spec or Spec()
+        self.webhook_url = config.webhook_url
+        self.webhook_secret = config.webhook_secret
+        self.spec = installed()
         self.store = Store(config.state)
         self.lock = threading.RLock()
         self.violations: list[str] = []
@@ -171,7 +173,7 @@ class Engine:
             "created": self.now(),
             "data": data,
             "livemode": False,
-            "pending_webhooks": 1 if self.config.webhook_url else 0,
+            "pending_webhooks": 1 if self.webhook_url else 0,
             "request": {"id": request_id, "idempotency_key": key},
             "type": type,
         }

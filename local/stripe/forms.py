@@ -79,7 +79,9 @@ class _Reader:
         for key, field in described.items():
             if field["required"] and key not in raw:
                 raise missing_param(_join(path, key))
-        return {key: self.value(described[key]["node"], value, _join(path, key)) for key, value in raw.items()}
+        return {
+            key: self.value(described[key]["node"], value, _join(path, key)) for key, value in raw.items()
+        }
 
     def value(self, node: Node, raw: Any, path: str) -> Any:
         kind = node["k"]
@@ -156,7 +158,9 @@ def _enum(node: Node, raw: str, path: str) -> str:
     allowed = [value for value in node["v"] if value != ""]
     if raw not in allowed:
         listed = ", ".join(map(str, allowed[:-1])) + (" or " if len(allowed) > 1 else "") + str(allowed[-1])
-        raise invalid(f"Invalid {path}: must be one of {listed}" if len(allowed) > 1 else f"Invalid {path}", path)
+        raise invalid(
+            f"Invalid {path}: must be one of {listed}" if len(allowed) > 1 else f"Invalid {path}", path
+        )
     return raw
 
 

@@ -41,7 +41,9 @@ def blueprint(engine: Engine) -> Blueprint:
 
     @routes.errorhandler(StripeError)
     def failed(error: StripeError) -> Page:
-        return render_template("message.html", title="This did not work", text=error.error["message"]), error.status
+        return render_template(
+            "message.html", title="This did not work", text=error.error["message"]
+        ), error.status
 
     return routes
 
@@ -77,9 +79,16 @@ def _pay(engine: Engine, id: str) -> Obj:
     month, _, year = form.get("expiry", "").replace(" ", "").partition("/")
     if not (month.isdigit() and year.isdigit()):
         raise StripeError(400, "Enter the expiry date as MM / YY.")
-    card = {"number": form.get("number", ""), "exp_month": month, "exp_year": year, "cvc": form.get("cvc", "")}
+    card = {
+        "number": form.get("number", ""),
+        "exp_month": month,
+        "exp_year": year,
+        "cvc": form.get("cvc", ""),
+    }
     outcome = "async" if form.get("method") == "async" else None
-    return checkout_flow.pay(engine.call(), id, card, form.get("email") or None, form.get("name") or None, outcome)
+    return checkout_flow.pay(
+        engine.call(), id, card, form.get("email") or None, form.get("name") or None, outcome
+    )
 
 
 def _form(engine: Engine, session: Obj, error: str | None, status: int) -> Page:
@@ -87,9 +96,18 @@ def _form(engine: Engine, session: Obj, error: str | None, status: int) -> Page:
         return redirect(_return_url(session), 303)
     if session["status"] == "expired":
         text = "This checkout page has expired. Nothing was charged."
-        return render_template("message.html", title="Page expired", text=text, back=session["cancel_url"]), 410
+        return render_template(
+            "message.html", title="Page expired", text=text, back=session["cancel_url"]
+        ), 410
     email = (session["customer_details"] or {}).get("email") or session["customer_email"] or ""
-    values = {"email": email, "number": "", "expiry": "12 / 34", "cvc": "123", "name": "", **request.form.to_dict()}
+    values = {
+        "email": email,
+        "number": "",
+        "expiry": "12 / 34",
+        "cvc": "123",
+        "name": "",
+        **request.form.to_dict(),
+    }
     page = render_template(
         "checkout.html",
         session=session,
@@ -129,7 +147,9 @@ def _authorize_routes(routes: Blueprint, engine: Engine) -> None:
             problem = intent.get("last_payment_error") or intent.get("last_setup_error") or {}
             return _form(engine, session, problem.get("message", "The payment was not authorized."), 200)
         if target is None:
-            return render_template("message.html", title="Thank you", text=f"The payment is {intent['status']}.")
+            return render_template(
+                "message.html", title="Thank you", text=f"The payment is {intent['status']}."
+            )
         return redirect(_with_result(target, intent), 303)
 
 

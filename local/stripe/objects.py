@@ -23,7 +23,9 @@ def billing_details(given: dict[str, Any] | None = None) -> dict[str, Any]:
     }
 
 
-def card_payment_method(call: Call, number: str, brand: str, expiry: tuple[int, int], billing: Any = None) -> Obj:
+def card_payment_method(
+    call: Call, number: str, brand: str, expiry: tuple[int, int], billing: Any = None
+) -> Obj:
     """A PaymentMethod of type card, attached to nobody."""
     networks = {"available": [brand], "preferred": None}
     return {
@@ -89,7 +91,12 @@ def payment_intent(call: Call, amount: int, currency: str) -> Obj:
         "payment_method": None,
         "payment_method_configuration_details": None,
         "payment_method_options": {
-            "card": {"installments": None, "mandate_options": None, "network": None, "request_three_d_secure": "automatic"}
+            "card": {
+                "installments": None,
+                "mandate_options": None,
+                "network": None,
+                "request_three_d_secure": "automatic",
+            }
         },
         "payment_method_types": ["card"],
         "processing": None,
@@ -106,7 +113,9 @@ def payment_intent(call: Call, amount: int, currency: str) -> Obj:
     }
 
 
-def charge_for(call: Call, pi: Obj, pm: Obj, status: str = "succeeded", paid: bool = True, captured: bool = True) -> Obj:
+def charge_for(
+    call: Call, pi: Obj, pm: Obj, status: str = "succeeded", paid: bool = True, captured: bool = True
+) -> Obj:
     """A charge of a whole PaymentIntent by a card."""
     return {
         "id": call.id("ch"),
@@ -170,7 +179,17 @@ def _approved() -> dict[str, Any]:
 
 
 def _card_details(pi: Obj, card: Obj) -> dict[str, Any]:
-    copied = ("brand", "checks", "country", "exp_month", "exp_year", "fingerprint", "funding", "last4", "regulated_status")
+    copied = (
+        "brand",
+        "checks",
+        "country",
+        "exp_month",
+        "exp_year",
+        "fingerprint",
+        "funding",
+        "last4",
+        "regulated_status",
+    )
     return {
         **{name: card[name] for name in copied},
         "amount_authorized": pi["amount"],

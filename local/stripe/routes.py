@@ -1,4 +1,6 @@
-"""Importing this module registers every call that the local Stripe answers."""
+"""All calls that the local Stripe answers: importing the resources registers their handlers."""
+
+from __future__ import annotations
 
 from local.stripe.resources import (
     catalogue,
@@ -12,6 +14,7 @@ from local.stripe.resources import (
     setup_intents,
     subscriptions,
 )
+from local.stripe.routing import ROUTES, Route
 
 MODULES = (
     catalogue,
@@ -25,3 +28,12 @@ MODULES = (
     setup_intents,
     subscriptions,
 )
+
+
+def match(method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+    """The route of a call and the ids in its path."""
+    for candidate in ROUTES:
+        found = candidate.pattern.match(path)
+        if found and candidate.method == method.lower():
+            return candidate, found.groupdict()
+    return None

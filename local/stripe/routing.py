@@ -36,15 +36,6 @@ def route(method: str, template: str) -> Callable[[Handler], Handler]:
     return register
 
 
-def match(method: str, path: str) -> tuple[Route, dict[str, str]] | None:
-    """The route of a call and the ids in its path."""
-    for candidate in ROUTES:
-        found = candidate.pattern.match(path)
-        if found and candidate.method == method.lower():
-            return candidate, found.groupdict()
-    return None
-
-
 def merge_metadata(obj: Obj, params: dict[str, Any]) -> None:
     """Stripe's metadata update: keys merge, an empty value removes a key, an empty map removes all."""
     if "metadata" not in params:

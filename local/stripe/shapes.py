@@ -25,7 +25,11 @@ def problems(spec: Spec, value: Any, path: str = "") -> list[str]:
     if name == "list":
         return _page(spec, value, where)
     if value.get("deleted") is True:
-        return [f"{where}: deleted objects have no {key}" for key in value if key not in ("id", "object", "deleted")]
+        return [
+            f"{where}: deleted objects have no {key}"
+            for key in value
+            if key not in ("id", "object", "deleted")
+        ]
     described = spec.resource(name)
     if described is None:
         return [f"{where}: unknown object {name}"]
@@ -36,7 +40,9 @@ def problems(spec: Spec, value: Any, path: str = "") -> list[str]:
 
 
 def _page(spec: Spec, value: dict[str, Any], where: str) -> list[str]:
-    found = [f"{where}: unknown field {key}" for key in value if key not in ("object", "data", "has_more", "url")]
+    found = [
+        f"{where}: unknown field {key}" for key in value if key not in ("object", "data", "has_more", "url")
+    ]
     if not isinstance(value.get("has_more"), bool) or not isinstance(value.get("url"), str):
         found.append(f"{where}: a list has has_more and url")
     for index, item in enumerate(value.get("data", [])):
@@ -84,11 +90,17 @@ class _Checker:
         if kind == "list":
             if not isinstance(value, list):
                 return [f"{path}: {value!r} is not a list"]
-            return [line for index, item in enumerate(value) for line in self.check(node["of"], item, f"{path}[{index}]")]
+            return [
+                line
+                for index, item in enumerate(value)
+                for line in self.check(node["of"], item, f"{path}[{index}]")
+            ]
         if not isinstance(value, dict):
             return [f"{path}: {value!r} is not an object"]
         if kind == "map":
-            return [line for key, item in value.items() for line in self.check(node["of"], item, f"{path}.{key}")]
+            return [
+                line for key, item in value.items() for line in self.check(node["of"], item, f"{path}.{key}")
+            ]
         return self.fields(node["ref"], value, path)
 
     def resource(self, node: Node, value: Any, path: str) -> list[str]:

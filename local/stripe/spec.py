@@ -8,6 +8,7 @@ keyed by the SDK's files and by this reader. `forms.py` validates requests with 
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -86,7 +87,11 @@ class Spec:
 
     def _read_api_version(self) -> str:
         for node in ast.walk(self._tree("stripe._api_version")):
-            if isinstance(node, ast.Assign) and _assigned(node) == "CURRENT" and isinstance(node.value, ast.Constant):
+            if (
+                isinstance(node, ast.Assign)
+                and _assigned(node) == "CURRENT"
+                and isinstance(node.value, ast.Constant)
+            ):
                 return str(node.value.value)
         raise RuntimeError("stripe-python does not say which API version it pins")
 
@@ -131,6 +136,12 @@ class Spec:
                         fields[item.target.id] = _field(item.annotation, scope)
             module[qualified] = fields
         return module
+
+
+@functools.lru_cache(maxsize=1)
+def installed() -> Spec:
+    """The spec of the installed SDK, one for the whole process."""
+    return Spec()
 
 
 def _default_cache() -> Path:
@@ -189,13 +200,21 @@ def _functional_bases(tree: ast.Module, scope: schema.Scope) -> dict[str, Fields
 
 def _operation(function: ast.FunctionDef, imports: dict[str, str]) -> dict[str, dict[str, str]]:
     for call in ast.walk(function):
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "_request":
+        if (
+            isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+            and call.func.attr == "_request"
+        ):
             verb, target = call.args[0], call.args[1]
-            template = target.func.value if isinstance(target, ast.Call) and isinstance(target.func, ast.Attribute) else target
+            template = (
+                target.func.value
+                if isinstance(target, ast.Call) and isinstance(target.func, ast.Attribute)
+                else target
+            )
             if isinstance(verb, ast.Constant) and isinstance(template, ast.Constant):
                 params = _params_class(function)
                 entry = {"params": params, "module": imports[params]} if params in imports else {}
-                return {f"{verb.value} {template.value}": entry}
+                return {f"{verb.value!s} {template.value!s}": entry}
     return {}
 
 

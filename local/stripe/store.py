@@ -90,16 +90,21 @@ class Store:
         row = self.db.execute("select seq from objects where id = ?", (id,)).fetchone()
         return int(row["seq"]) if row else None
 
-    def select(self, kind: str, where: str = "", args: tuple[Any, ...] = (), order: str = "desc", limit: int = -1) -> list[Obj]:
+    def select(
+        self, kind: str, where: str = "", args: tuple[Any, ...] = (), order: str = "desc", limit: int = -1
+    ) -> list[Obj]:
         """Objects of a kind, newest first unless told otherwise. `where` is a condition over columns and `body`."""
         condition = f" and ({where})" if where else ""
         rows = self.db.execute(
-            f"select body from objects where kind = ?{condition} order by seq {order} limit ?", (kind, *args, limit)
+            f"select body from objects where kind = ?{condition} order by seq {order} limit ?",
+            (kind, *args, limit),
         )
         return [json.loads(row["body"]) for row in rows]
 
     def count(self, kind: str, where: str = "1", args: tuple[Any, ...] = ()) -> int:
-        row = self.db.execute(f"select count(*) from objects where kind = ? and ({where})", (kind, *args)).fetchone()
+        row = self.db.execute(
+            f"select count(*) from objects where kind = ? and ({where})", (kind, *args)
+        ).fetchone()
         return int(row[0])
 
     def setting(self, name: str, default: Any = None) -> Any:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-import hmac
 import heapq
+import hmac
 import http.client
 import json
 import random
@@ -50,8 +50,6 @@ class Deliverer:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.url = engine.config.webhook_url
-        self.secret = engine.config.webhook_secret
         self.rules: list[Rule] = []
         self._heap: list[Delivery] = []
         self._wake = threading.Condition()
@@ -68,7 +66,7 @@ class Deliverer:
     def plan(self, events: list[Obj]) -> list[Delivery]:
         """Rows for events in the order in which they happened; runs in the transaction that made the events."""
         planned: list[Delivery] = []
-        for event in events if self.url else []:
+        for event in events if self.engine.webhook_url else []:
             rule = self._take_rule(event["type"])
             action = rule.action if rule else "send"
             state = {"lose": "lost", "hold": "held"}.get(action, "pending")
@@ -114,7 +112,9 @@ class Deliverer:
         """Let held deliveries go: fifo, reversed, or shuffled. Rules that hold are removed."""
         self.rules = [rule for rule in self.rules if rule.action != "hold"]
         with self.engine.lock:
-            rows = self.engine.store.db.execute("select id from deliveries where state = 'held' order by id").fetchall()
+            rows = self.engine.store.db.execute(
+                "select id from deliveries where state = 'held' order by id"
+            ).fetchall()
             ids = [int(row["id"]) for row in rows]
             if order == "reversed":
                 ids.reverse()
@@ -178,9 +178,10 @@ class Deliverer:
         with self.engine.lock:
             row = self.engine.store.db.execute("select * from deliveries where id = ?", (id,)).fetchone()
             event = self.engine.store.get("event", row["event"]) if row else None
-        if row is None or event is None or self.url is None:
+            url = self.engine.webhook_url
+        if row is None or event is None or url is None:
             return
-        status, error = self._post(self.url, event)
+        status, error = self._post(url, event)
         attempts = row["attempts"] + 1
         done = status is not None and 200 <= status < 300
         gave_up = not done and attempts >= self.engine.config.delivery_attempts
@@ -189,7 +190,14 @@ class Deliverer:
         with self.engine.lock:
             self.engine.store.db.execute(
                 "update deliveries set state = ?, attempts = ?, due = ?, last_status = ?, last_error = ? where id = ?",
-                ("delivered" if done else "failed" if gave_up else "pending", attempts, due, status, error, id),
+                (
+                    "delivered" if done else "failed" if gave_up else "pending",
+                    attempts,
+                    due,
+                    status,
+                    error,
+                    id,
+                ),
             )
             if done and event["pending_webhooks"]:
                 self.engine.store.put({**event, "pending_webhooks": 0})
@@ -204,7 +212,7 @@ class Deliverer:
         headers = {
             "Content-Type": "application/json; charset=utf-8",
             "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-            "Stripe-Signature": sign(self.secret, body, int(time.time())),
+            "Stripe-Signature": sign(self.engine.webhook_secret, body, int(time.time())),
         }
         path = (target.path or "/") + (f"?{target.query}" if target.query else "")
         try:

@@ -70,10 +70,18 @@ def price(call: Call, data: dict[str, Any], inline: bool = False) -> Obj:
     else:
         raise invalid("You must specify either `product` or `product_data` when creating a price.", "product")
     if data.get("unit_amount") is None and not data.get("unit_amount_decimal"):
-        raise invalid("Prices require an `unit_amount` or `unit_amount_decimal` parameter to be set.", "unit_amount")
-    amount = data["unit_amount"] if data.get("unit_amount") is not None else int(float(data["unit_amount_decimal"]))
+        raise invalid(
+            "Prices require an `unit_amount` or `unit_amount_decimal` parameter to be set.", "unit_amount"
+        )
+    amount = (
+        data["unit_amount"]
+        if data.get("unit_amount") is not None
+        else int(float(data["unit_amount_decimal"]))
+    )
     if amount < 0:
-        raise invalid("This value must be greater than or equal to 0.", "unit_amount", "parameter_invalid_integer")
+        raise invalid(
+            "This value must be greater than or equal to 0.", "unit_amount", "parameter_invalid_integer"
+        )
     made: Obj = {
         "id": call.id("price"),
         "object": "price",
@@ -103,7 +111,13 @@ def _recurring(data: dict[str, Any] | None) -> dict[str, Any] | None:
     if not data:
         return None
     count = data.get("interval_count", 1)
-    return {"interval": data["interval"], "interval_count": count, "meter": None, "trial_period_days": None, "usage_type": "licensed"}
+    return {
+        "interval": data["interval"],
+        "interval_count": count,
+        "meter": None,
+        "trial_period_days": None,
+        "usage_type": "licensed",
+    }
 
 
 @route("get", "/v1/prices/{price}")

@@ -20,7 +20,11 @@ def retrieve_charge(call: Call, charge: str) -> Obj:
 def list_charges(call: Call) -> Obj:
     params = call.params
     return page(
-        call, "charge", "/v1/charges", customer=params.get("customer"), payment_intent=params.get("payment_intent")
+        call,
+        "charge",
+        "/v1/charges",
+        customer=params.get("customer"),
+        payment_intent=params.get("payment_intent"),
     )
 
 
@@ -30,14 +34,17 @@ def create_refund(call: Call) -> Obj:
     left = charge["amount_captured"] - charge["amount_refunded"]
     amount = call.params.get("amount", left)
     if charge["disputed"] and not disputes.refundable(call, charge):
-        raise invalid(f"Charge {charge['id']} has been charged back; cannot issue a refund.", code="charge_disputed")
+        raise invalid(
+            f"Charge {charge['id']} has been charged back; cannot issue a refund.", code="charge_disputed"
+        )
     if left == 0 and charge["status"] == "succeeded":
         raise invalid(f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded")
     if amount < 1:
         raise invalid("This value must be greater than or equal to 1.", "amount", "parameter_invalid_integer")
     if amount > left:
         raise invalid(
-            f"Refund amount ({_money(amount)}) is greater than unrefunded amount on charge ({_money(left)})", "amount"
+            f"Refund amount ({_money(amount)}) is greater than unrefunded amount on charge ({_money(left)})",
+            "amount",
         )
     return _refund(call, charge, amount)
 
@@ -54,7 +61,9 @@ def _refundable(call: Call) -> Obj:
     pi = call.get("payment_intent", call.params["payment_intent"], "payment_intent", 400)
     charge = call.engine.store.get("charge", pi["latest_charge"] or "")
     if charge is None or charge["status"] != "succeeded":
-        raise invalid(f"This PaymentIntent ({pi['id']}) does not have a successful charge to refund.", "payment_intent")
+        raise invalid(
+            f"This PaymentIntent ({pi['id']}) does not have a successful charge to refund.", "payment_intent"
+        )
     return charge
 
 
@@ -69,7 +78,11 @@ def _refund(call: Call, charge: Obj, amount: int) -> Obj:
         "currency": charge["currency"],
         "customer": charge["customer"],
         "destination_details": {
-            "card": {"reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund"},
+            "card": {
+                "reference_status": "pending",
+                "reference_type": "acquirer_reference_number",
+                "type": "refund",
+            },
             "type": "card",
         },
         "metadata": {},
@@ -102,7 +115,9 @@ def fail_refund(call: Call, refund: Obj) -> Obj:
         raise invalid(f"Refund {refund['id']} has a status of {refund['status']}.")
     before = dict(refund)
     refund.update(status="failed", failure_reason="expired_or_canceled_card")
-    refund["failure_balance_transaction"] = balance_transaction(call, refund, refund["amount"], "refund_failure")["id"]
+    refund["failure_balance_transaction"] = balance_transaction(
+        call, refund, refund["amount"], "refund_failure"
+    )["id"]
     call.put(refund)
     _move_refunded(call, call.get("charge", refund["charge"]), -refund["amount"], "charge.updated")
     call.emit("refund.updated", refund, changed(before, refund))
@@ -119,7 +134,11 @@ def retrieve_refund(call: Call, refund: str) -> Obj:
 def list_refunds(call: Call) -> Obj:
     params = call.params
     return page(
-        call, "refund", "/v1/refunds", charge=params.get("charge"), payment_intent=params.get("payment_intent")
+        call,
+        "refund",
+        "/v1/refunds",
+        charge=params.get("charge"),
+        payment_intent=params.get("payment_intent"),
     )
 
 
@@ -132,7 +151,11 @@ def retrieve_dispute(call: Call, dispute: str) -> Obj:
 def list_disputes(call: Call) -> Obj:
     params = call.params
     return page(
-        call, "dispute", "/v1/disputes", charge=params.get("charge"), payment_intent=params.get("payment_intent")
+        call,
+        "dispute",
+        "/v1/disputes",
+        charge=params.get("charge"),
+        payment_intent=params.get("payment_intent"),
     )
 
 
@@ -157,7 +180,8 @@ def balance(call: Call) -> Obj:
     )
     totals.update({row[0]: row[1] for row in rows})
     available = [
-        {"amount": amount, "currency": currency, "source_types": {"card": amount}} for currency, amount in totals.items()
+        {"amount": amount, "currency": currency, "source_types": {"card": amount}}
+        for currency, amount in totals.items()
     ]
     pending = [{"amount": 0, "currency": currency, "source_types": {"card": 0}} for currency in totals]
     return {"object": "balance", "available": available, "livemode": False, "pending": pending}

@@ -14,7 +14,15 @@ from local.stripe.routing import merge_metadata, route
 from local.stripe.store import Obj, public
 
 _HALF_HOUR, _DAY = 1800, 86400
-_ECHOED = ("client_reference_id", "customer_email", "cancel_url", "success_url", "return_url", "locale", "submit_type")
+_ECHOED = (
+    "client_reference_id",
+    "customer_email",
+    "cancel_url",
+    "success_url",
+    "return_url",
+    "locale",
+    "submit_type",
+)
 
 
 @route("post", "/v1/checkout/sessions")
@@ -64,7 +72,9 @@ def _fill_mode(call: Call, session: Obj, mode: str) -> None:
         intent["_session"] = session["id"]
         call.put(intent)
         call.emit("setup_intent.created", intent)
-        session.update(setup_intent=intent["id"], payment_status="no_payment_required", currency=params.get("currency"))
+        session.update(
+            setup_intent=intent["id"], payment_status="no_payment_required", currency=params.get("currency")
+        )
         return
     if not params.get("line_items"):
         raise missing_param("line_items")
@@ -89,13 +99,20 @@ def _line_item(call: Call, data: dict[str, Any], place: int, mode: str) -> Obj:
     else:
         raise missing_param(f"{param}[price]")
     if unit["type"] == "recurring" and mode == "payment":
-        raise invalid("You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode or "
-                      "use only one-time prices.", param)
+        raise invalid(
+            "You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode or "
+            "use only one-time prices.",
+            param,
+        )
     quantity = data.get("quantity")
     if quantity is None:
         raise invalid("Quantity is required. Add `quantity` to `" + param + "`", f"{param}[quantity]")
     if quantity < 1:
-        raise invalid("This value must be greater than or equal to 1.", f"{param}[quantity]", "parameter_invalid_integer")
+        raise invalid(
+            "This value must be greater than or equal to 1.",
+            f"{param}[quantity]",
+            "parameter_invalid_integer",
+        )
     amount = unit["unit_amount"] * quantity
     product = call.get("product", unit["product"])
     return {
@@ -129,12 +146,7 @@ def details(email: str | None, name: str | None) -> dict[str, Any]:
 def _blank(call: Call, mode: str) -> Obj:
     id = f"cs_test_{call.engine.token(58)}"
     nothing = dict.fromkeys(
-        "after_expiration allow_promotion_codes amount_subtotal amount_total billing_address_collection cancel_url "
-        "client_reference_id client_secret collected_information consent consent_collection currency currency_conversion "
-        "customer customer_account customer_creation customer_details customer_email invoice invoice_creation locale "
-        "origin_context payment_intent payment_link payment_method_configuration_details permissions "
-        "recovered_from saved_payment_method_options setup_intent shipping_address_collection shipping_cost submit_type "
-        "subscription success_url total_details wallet_options".split()
+        ["after_expiration", "allow_promotion_codes", "amount_subtotal", "amount_total", "billing_address_collection", "cancel_url", "client_reference_id", "client_secret", "collected_information", "consent", "consent_collection", "currency", "currency_conversion", "customer", "customer_account", "customer_creation", "customer_details", "customer_email", "invoice", "invoice_creation", "locale", "origin_context", "payment_intent", "payment_link", "payment_method_configuration_details", "permissions", "recovered_from", "saved_payment_method_options", "setup_intent", "shipping_address_collection", "shipping_cost", "submit_type", "subscription", "success_url", "total_details", "wallet_options"]
     )
     return {
         **nothing,
@@ -217,7 +229,7 @@ def expire(call: Call, session: str) -> Obj:
     found = load(call, session)
     if found["status"] != "open":
         raise invalid(
-            f"Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout Session has a status of "
+            f'Only Checkout Sessions with a status in ["open"] can be expired. This Checkout Session has a status of '
             f"{found['status']}."
         )
     return close(call, found)
@@ -226,4 +238,6 @@ def expire(call: Call, session: str) -> Obj:
 @route("get", "/v1/checkout/sessions")
 def index(call: Call) -> Obj:
     names = ("customer", "payment_intent", "status", "subscription")
-    return page(call, "checkout.session", "/v1/checkout/sessions", **{name: call.params.get(name) for name in names})
+    return page(
+        call, "checkout.session", "/v1/checkout/sessions", **{name: call.params.get(name) for name in names}
+    )

@@ -10,7 +10,17 @@ from local.stripe.lists import page
 from local.stripe.routing import changed, merge_metadata, route
 from local.stripe.store import Obj
 
-_PLAIN = ("address", "description", "email", "name", "phone", "shipping", "preferred_locales", "tax_exempt", "balance")
+_PLAIN = (
+    "address",
+    "description",
+    "email",
+    "name",
+    "phone",
+    "shipping",
+    "preferred_locales",
+    "tax_exempt",
+    "balance",
+)
 
 
 @route("post", "/v1/customers")

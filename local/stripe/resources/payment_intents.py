@@ -17,7 +17,14 @@ from local.stripe.store import Obj, public
 
 MINIMUM = {"usd": 50, "eur": 50, "gbp": 30, "chf": 50, "cad": 50, "aud": 50, "jpy": 50}
 MAXIMUM = 99_999_999
-_PLAIN = ("description", "receipt_email", "setup_future_usage", "shipping", "statement_descriptor", "transfer_group")
+_PLAIN = (
+    "description",
+    "receipt_email",
+    "setup_future_usage",
+    "shipping",
+    "statement_descriptor",
+    "transfer_group",
+)
 _OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
 _CANCELABLE = "requires_payment_method, requires_capture, requires_confirmation, requires_action"
 
@@ -25,10 +32,12 @@ _CANCELABLE = "requires_payment_method, requires_capture, requires_confirmation,
 @route("post", "/v1/payment_intents")
 def create(call: Call) -> Obj:
     params = call.params
-    if "off_session" in params and not params.get("confirm"):
+    if params.get("off_session") and not params.get("confirm"):
         raise invalid("You can only set `off_session` when `confirm` is true.", "off_session")
     if params.get("error_on_requires_action") and not params.get("confirm"):
-        raise invalid("You can only set `error_on_requires_action` when `confirm` is true.", "error_on_requires_action")
+        raise invalid(
+            "You can only set `error_on_requires_action` when `confirm` is true.", "error_on_requires_action"
+        )
     currency = params["currency"].lower()
     check_amount(params["amount"], currency)
     pi = payment_intent(call, params["amount"], currency)
@@ -43,7 +52,10 @@ def create(call: Call) -> Obj:
 def check_amount(amount: int, currency: str) -> None:
     """At least one, at least the currency's minimum, at most eight digits."""
     if len(currency) != 3 or not currency.isalpha():
-        raise invalid(f"Invalid currency: {currency}. Stripe currently supports these currencies: usd, eur, gbp", "currency")
+        raise invalid(
+            f"Invalid currency: {currency}. Stripe currently supports these currencies: usd, eur, gbp",
+            "currency",
+        )
     if amount < 1:
         message = "This value must be greater than or equal to 1."
         raise invalid(message, "amount", "parameter_invalid_integer")
@@ -116,10 +128,10 @@ def update(call: Call, intent: str) -> Obj:
             "requires_action.",
             payment_intent=public(pi),
         )
-    currency = params.get("currency", pi["currency"]).lower()
     if "amount" in params or "currency" in params:
-        check_amount(params.get("amount", pi["amount"]), currency)
-        pi.update(amount=params.get("amount", pi["amount"]), currency=currency)
+        pi["amount"] = params.get("amount", pi["amount"])
+        pi["currency"] = params.get("currency", pi["currency"]).lower()
+        check_amount(pi["amount"], pi["currency"])
     if params.get("customer"):
         pi["customer"] = living(call, params["customer"])["id"]
     _apply(call, pi)
@@ -165,7 +177,12 @@ def _confirm(call: Call, pi: Obj) -> Obj:
 def _check_return_url(pi: Obj, params: dict[str, Any], off_session: bool) -> None:
     automatic = pi["automatic_payment_methods"] or {}
     redirects = automatic.get("enabled") and automatic.get("allow_redirects") == "always"
-    if redirects and "allowed_payment_method_types" not in pi and not params.get("return_url") and not off_session:
+    if (
+        redirects
+        and "allowed_payment_method_types" not in pi
+        and not params.get("return_url")
+        and not off_session
+    ):
         if not params.get("use_stripe_sdk"):
             raise invalid(
                 "This PaymentIntent is configured to accept payment methods enabled in your Dashboard. Because some of "

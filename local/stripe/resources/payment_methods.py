@@ -38,9 +38,11 @@ def from_data(call: Call, data: dict[str, Any]) -> Obj:
         raise card_error("Your card number is incorrect.", "incorrect_number", param="number")
     expiry = (int(card.get("exp_month", 0)), int(card.get("exp_year", 0)))
     year = expiry[1] + 2000 if 0 <= expiry[1] < 100 else expiry[1]
-    now = datetime.datetime.fromtimestamp(call.now(), datetime.timezone.utc)
+    now = datetime.datetime.fromtimestamp(call.now(), datetime.UTC)
     if not 1 <= expiry[0] <= 12:
-        raise card_error("Your card's expiration month is invalid.", "invalid_expiry_month", param="exp_month")
+        raise card_error(
+            "Your card's expiration month is invalid.", "invalid_expiry_month", param="exp_month"
+        )
     if (year, expiry[0]) < (now.year, now.month):
         raise card_error("Your card's expiration year is invalid.", "invalid_expiry_year", param="exp_year")
     return _card(call, number, (expiry[0], year), data.get("billing_details"))
@@ -54,7 +56,7 @@ def _card(call: Call, number: str, expiry: tuple[int, int], billing: Any = None)
 def _clone(call: Call, name: str, billing: Any = None) -> Obj:
     if name not in cards.MAGIC:
         raise missing_object("payment_method", name, "payment_method", 400)
-    year = datetime.datetime.fromtimestamp(call.now(), datetime.timezone.utc).year + 1
+    year = datetime.datetime.fromtimestamp(call.now(), datetime.UTC).year + 1
     return _card(call, cards.MAGIC[name], (9, year), billing)
 
 
@@ -86,7 +88,9 @@ def update(call: Call, payment_method: str) -> Obj:
     before = copy.deepcopy(pm)
     merge_metadata(pm, call.params)
     if "billing_details" in call.params:
-        pm["billing_details"] = billing_details({**pm["billing_details"], **(call.params["billing_details"] or {})})
+        pm["billing_details"] = billing_details(
+            {**pm["billing_details"], **(call.params["billing_details"] or {})}
+        )
     if call.params.get("allow_redisplay"):
         pm["allow_redisplay"] = call.params["allow_redisplay"]
     card = call.params.get("card") or {}
@@ -134,7 +138,8 @@ def detach(call: Call, payment_method: str) -> Obj:
     pm = call.get("payment_method", payment_method, "payment_method")
     if pm["customer"] is None:
         raise invalid(
-            "The payment method you provided is not attached to a customer so detachment is impossible.", "payment_method"
+            "The payment method you provided is not attached to a customer so detachment is impossible.",
+            "payment_method",
         )
     owner = call.engine.store.get("customer", pm["customer"])
     pm.update(customer=None, _detached=True)

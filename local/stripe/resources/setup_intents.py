@@ -65,7 +65,10 @@ def _apply(call: Call, intent: Obj) -> None:
     if "description" in params:
         intent["description"] = params["description"]
     if "automatic_payment_methods" in params:
-        intent["automatic_payment_methods"] = {"allow_redirects": "always", **params["automatic_payment_methods"]}
+        intent["automatic_payment_methods"] = {
+            "allow_redirects": "always",
+            **params["automatic_payment_methods"],
+        }
     pm = None
     if params.get("payment_method_data"):
         pm = call.put(from_data(call, params["payment_method_data"]))
@@ -163,7 +166,10 @@ def _require_action(call: Call, intent: Obj, pm: Obj, return_url: str | None) ->
     action = (
         {"type": "redirect_to_url", "redirect_to_url": {"url": url, "return_url": return_url}}
         if return_url
-        else {"type": "use_stripe_sdk", "use_stripe_sdk": {"type": "three_d_secure_redirect", "stripe_js": url}}
+        else {
+            "type": "use_stripe_sdk",
+            "use_stripe_sdk": {"type": "three_d_secure_redirect", "stripe_js": url},
+        }
     )
     call.put(pm)
     intent.update(status="requires_action", payment_method=pm["id"], next_action=action)

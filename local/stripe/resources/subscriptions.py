@@ -13,7 +13,9 @@ from local.stripe.store import Obj
 def _with_payments(call: Call, invoice: Obj) -> Obj:
     if not any(path.split(".")[0] == "payments" for path in call.params.get("expand", [])):
         return invoice
-    found = call.engine.store.select("invoice_payment", "json_extract(body, '$.invoice') = ?", (invoice["id"],))
+    found = call.engine.store.select(
+        "invoice_payment", "json_extract(body, '$.invoice') = ?", (invoice["id"],)
+    )
     return {**invoice, "payments": whole(found, f"/v1/invoice_payments?invoice={invoice['id']}")}
 
 
@@ -24,7 +26,13 @@ def retrieve_invoice(call: Call, invoice: str) -> Obj:
 
 @route("get", "/v1/invoices")
 def list_invoices(call: Call) -> Obj:
-    return page(call, "invoice", "/v1/invoices", customer=call.params.get("customer"), status=call.params.get("status"))
+    return page(
+        call,
+        "invoice",
+        "/v1/invoices",
+        customer=call.params.get("customer"),
+        status=call.params.get("status"),
+    )
 
 
 @route("get", "/v1/invoice_payments")
@@ -47,7 +55,9 @@ def retrieve_subscription(call: Call, subscription_exposed_id: str) -> Obj:
 def list_subscriptions(call: Call) -> Obj:
     status = call.params.get("status")
     status = None if status == "all" else status
-    return page(call, "subscription", "/v1/subscriptions", customer=call.params.get("customer"), status=status)
+    return page(
+        call, "subscription", "/v1/subscriptions", customer=call.params.get("customer"), status=status
+    )
 
 
 @route("delete", "/v1/subscriptions/{subscription_exposed_id}")
