@@ -13,7 +13,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import threading
@@ -21,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-from local.embedded import EmbeddedError, Guarded, Postgres, Redis, free_port
+from local.embedded import EmbeddedError, Guarded, Postgres, Redis, free_port, listening
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
@@ -134,12 +133,6 @@ class Services:
 
     def _place(self, name: str) -> Path | None:
         return None if self._temporary else self.directory / name
-
-
-def listening(port: int) -> bool:
-    """Whether something accepts connections on the port of 127.0.0.1."""
-    with socket.socket() as probe:
-        return probe.connect_ex((HOST, port)) == 0
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ from local.embedded.guarded import Guarded
 from local.embedded.postgres import Postgres
 from local.embedded.postgrest import PostgREST
 from local.embedded.redis import Redis
-from local.embedded.server import Server, free_port
+from local.embedded.server import Server, free_port, listening
 
 __all__ = [
     "EmbeddedError",
@@ -23,4 +23,5 @@ __all__ = [
     "Server",
     "SupabaseGateway",
     "free_port",
+    "listening",
 ]

@@ -30,6 +30,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def listening(port: int) -> bool:
+    """Whether something accepts connections on the port of 127.0.0.1."""
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
 class Server(ABC):
     """One server process. Without a directory it gets a temporary one, which `close` deletes.
 
@@ -47,6 +53,8 @@ class Server(ABC):
         given = tempfile.mkdtemp(prefix=f"refill-{self.name}-") if directory is None else directory
         self.directory = Path(given).absolute()
         self.directory.mkdir(parents=True, exist_ok=True)
+        # Deleted by the guard when the owner ends without having called `close`.
+        self.remove_if_abandoned = self.directory if self._temporary else None
         self._fixed_port = port
         self.port = port or free_port()
         self._owner = owner
@@ -163,7 +171,7 @@ class Server(ABC):
                 stop_signal=self.stop_signal,
                 death_signal=self.death_signal,
                 owner=self._owner,
-                remove=self.directory if self._temporary else None,
+                remove=self.remove_if_abandoned,
                 hold=[lock],
             )
         finally:

@@ -71,6 +71,7 @@ class Cluster:
     def _start(cls, run_directory: Path, owner: int, version: int) -> dict[str, str | int]:
         """What all workers need to know: where the server is, or why there is none."""
         server = Postgres(run_directory / "postgres", version=version, durable=False, owner=owner)
+        server.remove_if_abandoned = run_directory
         try:
             cls(server.start().url)._build_template()
         except (EmbeddedError, migrate.MigrationError) as error:

@@ -3,14 +3,13 @@
 import os
 import re
 import signal
-import socket
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from local.embedded import Guarded
+from local.embedded import Guarded, listening
 from tests.support.wait import wait_until
 
 T = TypeVar("T")
@@ -70,7 +69,7 @@ class Proc:
 
     def wait_for_port(self, port: int, timeout: float = 30.0) -> None:
         """Wait until it accepts connections on a port of 127.0.0.1."""
-        self._wait(lambda: _accepts(port), timeout, f"a listener on port {port}")
+        self._wait(lambda: listening(port), timeout, f"a listener on port {port}")
 
     def wait(self, timeout: float = 30.0) -> int:
         """Wait until it ends by itself; returns its return code."""
@@ -108,8 +107,3 @@ class Proc:
             return result
 
         return wait_until(happened, timeout, f"{what} of {' '.join(self.command[1:])}")
-
-
-def _accepts(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
