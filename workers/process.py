@@ -16,6 +16,7 @@ from dramatiq import Worker
 from dramatiq.brokers.redis import RedisBroker
 
 from workers.app import App
+from workers.recovery import renew_identity_on_reconnect
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ def run_worker(app: App, queues: Collection[str], threads: int) -> None:
     stop = stop_on_signals()
     if not wait_for_services(app, stop):
         return
+    renew_identity_on_reconnect(app.broker)
     app.broker.emit_after("process_boot")
     worker = Worker(app.broker, queues=set(queues), worker_timeout=WORKER_TIMEOUT_MS, worker_threads=threads)
     worker.start()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import dramatiq
 import pytest
 from redis import Redis as RedisClient
 
@@ -67,6 +68,34 @@ def test_undecodable_message_stops_no_other(
     with Proc("workers", "worker", env=env, log=tmp_path / "worker.log") as worker:
         wait_until(lambda: world.balance == 97, 15)
         assert len(re.findall("undecodable message", worker.output)) == len(poison)
+    client.close()
+
+
+@pytest.mark.slow
+def test_messages_that_were_handed_out_come_back_after_redis_was_away(
+    world: World, env: dict[str, str], own_redis: Redis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No. 63: the worker lives on, and forgets what it had fetched for later."""
+    monkeypatch.setenv("REDIS_URL", own_redis.url)
+    env["REDIS_URL"] = own_redis.url
+    broker = queue.make_broker(Settings(), timeout_seconds=5)
+    client = RedisClient.from_url(own_redis.url)
+    with Proc("workers", "worker", env=env, log=tmp_path / "worker.log") as worker:
+        worker.wait_for_line(r'"message": "ready"')
+        message: dramatiq.Message[None] = dramatiq.Message(
+            queue_name=queue.USAGE,
+            actor_name=queue.RECORD_USAGE,
+            args=({"id": "u1", "account_id": ACCOUNT, "amount": "1"},),
+            kwargs={},
+            options={},
+        )
+        broker.enqueue(message, delay=5_000)
+        wait_until(lambda: list(client.scan_iter("dramatiq:__acks__*")), 10)
+        own_redis.stop()
+        own_redis.start()
+        wait_until(lambda: world.balance == 99, 60)
+        assert "connection to the queue renewed" in worker.output
+    broker.close()
     client.close()
 
 
