@@ -33,6 +33,9 @@ CONFLICTS = frozenset({"40001", "40P01", "55P03"})
 # The server is going down or coming up, or has no room: classes 08 and 53, 57P01 to 57P03, PostgREST's lost connection.
 ABSENT = ("08", "53", "57P", "PGRST000", "PGRST001", "PGRST002", "PGRST003")
 
+# Values that the database refuses by their type, their form or a check of the table.
+INVALID = frozenset({"22003", "22007", "22008", "22021", "22023", "22P02", "22P05", "23502", "23514"})
+
 
 class Json:
     """Marks an argument as a jsonb parameter."""
@@ -114,11 +117,18 @@ class PostgresDatabase:
                 row = connection.execute(statement, values).fetchone()
                 return row[0] if row else None
         except PoolTimeout as error:
-            raise _Gone("no connection to PostgreSQL") from error
+            # The pool has waited for seconds, and nothing was sent.
+            raise DatabaseUnavailable("the database is away or too busy; try again") from error
+        except (psycopg.DataError, UnicodeEncodeError) as error:
+            # Values that psycopg cannot even send have no SQLSTATE: NUL characters, lone surrogates.
+            sqlstate = getattr(error, "sqlstate", None) or "22P05"
+            raise _translate(sqlstate, str(error).partition("\n")[0], None) from error
         except psycopg.Error as error:
-            raise _translate(
-                error.sqlstate, error.diag.message_primary or str(error), error.diag.message_detail
-            ) from error
+            raised = _translate(error.sqlstate, error.diag.message_primary or str(error), error.diag.message_detail)
+            if isinstance(raised, _Gone):
+                # The server went away under every idle connection: without this, repeats would draw them one by one.
+                self._pool.check()
+            raise raised from error
 
 
 class SupabaseDatabase:
@@ -149,7 +159,11 @@ class SupabaseDatabase:
         try:
             return self._client.schema("billing").rpc(function, body).execute().data
         except APIError as error:
-            raise _translate(error.code, error.message or "", error.details) from error
+            # Without a SQLSTATE the code is the HTTP status of whatever stands before PostgREST.
+            code = error.code if isinstance(error.code, str) and len(error.code) > len("503") else None
+            raise _translate(code, error.message or "", error.details) from error
+        except UnicodeEncodeError as error:
+            raise _translate("22P05", str(error), None) from error
         except httpx.HTTPError as error:
             raise _Gone("no answer from Supabase") from error
 
@@ -182,7 +196,7 @@ def _translate(sqlstate: str | None, message: str, detail: object) -> Exception:
         return _Conflict(message)
     if sqlstate == "57014":
         return DatabaseUnavailable("the database took too long; try again")
-    if sqlstate in ("22003", "22P02", "22P05", "22007", "22008", "23514"):
+    if sqlstate in INVALID:
         return from_sqlstate("RF008", message) or RefillError(message)
     facts = json.loads(detail) if isinstance(detail, str) and detail.startswith("{") else None
     return from_sqlstate(sqlstate, message, facts) or RefillError(f"database error {sqlstate}: {message}")

@@ -23,8 +23,7 @@ begin
     return null;
   end if;
   if v_balance.status = 'paused' then
-    raise exception using errcode = 'RF004', message = 'This account is paused. An administrator can resume it on the billing page.',
-      detail = jsonb_build_object('status', v_balance.status)::text;
+    raise exception using errcode = 'RF004', message = 'This account is paused. An administrator can resume it on the billing page.';
   end if;
   if v_balance.balance - v_balance.held + v_balance.overdraft >= p_credits then
     return null; -- a grant came in between
