@@ -1,0 +1,136 @@
+"""The command line: what it prints, how it ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from flask import Flask
+from flask.testing import FlaskClient
+
+from shared.ledger import Ledger
+from tests.support import Database, free_port
+from tests.web.conftest import event, make_settings, signature
+from web import create_app
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(app: Flask, *words: str) -> Result:
+    return app.test_cli_runner().invoke(args=words)
+
+
+def test_account_and_key_that_were_made_work(app: Flask, client: FlaskClient) -> None:
+    made = run(app, "accounts", "create", "--name", "Acme", "--email", "a@b.example")
+    account_id = made.output.splitlines()[-1]
+    key = run(app, "api-keys", "create", "--name", "k", "--scopes", "read,spend", "--account", account_id)
+    token = {"Authorization": f"Bearer {key.output.splitlines()[-1]}"}
+    balance = client.get("/api/credits/balance", headers=token)
+    assert (balance.json["account_id"], balance.json["available"]) == (account_id, "100")
+
+
+def test_account_with_an_id_of_its_own_is_opened_once(app: Flask) -> None:
+    for _ in range(2):
+        made = run(app, "accounts", "create", "--name", "Acme", "--id", "acme")
+        assert (made.exit_code, made.output.splitlines()[-1]) == (0, "acme")
+
+
+def test_show_and_adjust(app: Flask, acme: str, ledger: Ledger) -> None:
+    assert '"available": "100"' in run(app, "accounts", "show", acme).output
+    adjusted = run(app, "accounts", "adjust", acme, "-2.5", "--reason", "test")
+    assert (adjusted.exit_code, ledger.get_balance(acme)["balance"]) == (0, 97_500_000)
+
+
+def test_revoked_key_is_found_by_name_or_prefix(app: Flask) -> None:
+    key = run(app, "api-keys", "create", "--name", "k", "--scopes", "read").output.splitlines()[-1]
+    assert key[:11] in run(app, "api-keys", "list").output
+    assert run(app, "api-keys", "revoke", key[:11]).exit_code == 0
+    assert "revoked" in run(app, "api-keys", "list").output
+    assert run(app, "api-keys", "revoke", "k").exit_code == 1
+
+
+def test_events_are_listed_and_replayed(app: Flask, client: FlaskClient) -> None:
+    body = event(livemode=True)
+    client.post("/api/webhooks/stripe", data=body, headers={"Stripe-Signature": signature(body)})
+    assert "evt_1" in run(app, "events", "list", "--state", "parked").output
+    assert run(app, "events", "replay", "evt_1").exit_code == 0
+    assert "evt_1" in run(app, "events", "list", "--state", "received").output
+
+
+def test_action_gets_a_price(app: Flask, ledger: Ledger) -> None:
+    assert run(app, "actions", "set", "dance", "2.5").exit_code == 0
+    assert {"dance": 2_500_000}.items() <= {
+        row["action"]: row["credits"] for row in ledger.list_actions()
+    }.items()
+    assert "dance" in run(app, "actions", "list").output
+
+
+def test_check_ends_with_1_when_the_books_are_wrong(app: Flask, acme: str, database: Database) -> None:
+    assert run(app, "check").exit_code == 0
+    with database.connect() as connection:
+        connection.execute("update billing.credit_balances set balance = balance + 1")
+    broken = run(app, "check")
+    assert broken.exit_code == 1
+    assert "VIOLATED" in broken.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("accounts", "show", "nobody"),
+        ("accounts", "adjust", "nobody", "5", "--reason", "r"),
+        ("accounts", "create", "--name", ""),
+        ("api-keys", "create", "--name", "k", "--scopes", "everything"),
+        ("api-keys", "create", "--name", "k", "--scopes", "read", "--account", "nobody"),
+        ("api-keys", "revoke", "nobody"),
+        ("events", "replay", "evt_none"),
+        ("topups", "cancel", "top_none"),
+        ("topups", "resume", "nobody"),
+        ("actions", "set", "x", "-1"),
+        ("actions", "set", "x", "1e3"),
+    ],
+)
+def test_expected_errors_are_a_message_and_a_status(app: Flask, words: tuple[str, ...]) -> None:
+    result = run(app, *words)
+    assert result.exit_code in (1, 2)
+    assert result.output.startswith(("Error: ", "Usage: "))
+    assert "Traceback" not in result.output
+
+
+def test_works_without_redis(dsn: str, ledger: Ledger, acme: str) -> None:
+    app = create_app(make_settings(dsn, f"redis://127.0.0.1:{free_port()}"), ledger=ledger)
+    assert run(app, "accounts", "adjust", acme, "1", "--reason", "r").exit_code == 0
+
+
+def test_real_command_migrates_an_empty_database(empty_database: Database, redis_url: str) -> None:
+    settings = {
+        "REFILL_ENV": "test",
+        "SECRET_KEY": "a-secret-for-tests-only",
+        "DATABASE_URL": empty_database.dsn,
+        "REDIS_URL": redis_url,
+        "STRIPE_SECRET_KEY": "sk_test_x",
+        "STRIPE_WEBHOOK_SECRET": "whsec_x",
+    }
+    done = _flask(settings, "migrate")
+    assert done.returncode == 0, done.stderr
+    made = _flask(settings, "accounts", "create", "--name", "Acme")
+    assert made.stdout.splitlines()[-1].startswith("acc_")
+
+
+def test_92_wrong_settings_end_the_command_with_one_sentence() -> None:
+    done = _flask({"REFILL_ENV": "test"}, "check")
+    assert done.returncode != 0
+    assert done.stderr.startswith("refill: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def _flask(settings: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.environ["PATH"]} | settings
+    command = [sys.executable, "-m", "flask", "--app", "web", *words]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )

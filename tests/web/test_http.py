@@ -1,0 +1,153 @@
+"""Problems, headers, health, metrics, the OpenAPI document and the documentation."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import schemathesis
+from flask import Flask
+from flask.testing import FlaskClient
+
+from local.embedded import Redis
+from shared import db, usage_events
+from shared.ledger import Ledger
+from shared.queue import Queue
+from tests.support import Database, free_port
+from tests.web.conftest import KeyMaker, make_settings
+from web import create_app
+from web.endpoints import REGISTRY
+
+NOT_OF_THE_API = re.compile(r"/(static|billing|local)(/|$)")
+
+
+def test_unknown_address_and_method_are_problems(client: FlaskClient) -> None:
+    missing = client.get("/api/nothing")
+    assert (missing.status_code, missing.mimetype, missing.json["code"]) == (
+        404,
+        "application/problem+json",
+        "not_found",
+    )
+    wrong = client.delete("/api/credits/use")
+    assert (wrong.status_code, wrong.json["code"]) == (405, "method_not_allowed")
+    assert "POST" in wrong.headers["Allow"]
+
+
+def test_unexpected_failure_is_a_problem_without_details(
+    app: Flask, key: KeyMaker, acme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("secret detail")
+
+    monkeypatch.setattr(Ledger, "get_balance", fail)
+    response = app.test_client().get("/api/credits/balance", headers=key(["read"], acme))
+    assert (response.status_code, response.json["code"]) == (500, "internal_error")
+    assert "secret detail" not in response.text
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/billing", "/api/nothing", "/docs", "/static/refill.css"])
+def test_every_answer_carries_the_security_headers(client: FlaskClient, path: str) -> None:
+    headers = client.get(path).headers
+    assert "script-src 'self'" in headers["Content-Security-Policy"]
+    assert "unsafe" not in headers["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert "Strict-Transport-Security" not in headers
+
+
+def test_production_has_hsts_and_secure_cookies_and_no_local_login(dsn: str, redis_url: str) -> None:
+    settings = make_settings(dsn, redis_url, REFILL_ENV="production", BASE_URL="https://refill.example")
+    app = create_app(settings)
+    client = app.test_client()
+    assert "max-age=" in client.get("/healthz").headers["Strict-Transport-Security"]
+    assert app.config["SESSION_COOKIE_SECURE"]
+    assert app.config["SESSION_COOKIE_HTTPONLY"]
+    assert client.get("/local/login?token=x").status_code == 404
+
+
+def test_ready_when_everything_answers_and_a_scheduler_fired(client: FlaskClient, ledger: Ledger) -> None:
+    before = client.get("/readyz")
+    assert (before.status_code, before.json["parts"]["scheduler"]) == (503, "has not fired yet")
+    ledger.claim_slot("sweep", 60)
+    ready = client.get("/readyz")
+    assert (ready.status_code, ready.json["status"]) == (200, "ok")
+
+
+def test_not_ready_names_what_is_away(own_redis: Redis, empty_database: Database) -> None:
+    settings = make_settings(empty_database.dsn, own_redis.url)
+    seam = db.connect(settings)
+    client = create_app(settings, ledger=Ledger(seam)).test_client()
+    own_redis.stop()
+    parts = client.get("/readyz").json["parts"]
+    seam.close()
+    assert parts["postgres"] == "ok"
+    assert parts["schema"].startswith("missing")
+    assert parts["redis"] == "away"
+
+
+def test_without_postgres_it_is_alive_but_not_ready_and_calls_are_503(redis_url: str) -> None:
+    settings = make_settings(f"postgresql://nobody@127.0.0.1:{free_port()}/none", redis_url)
+    seam = db.connect(settings)
+    client = create_app(settings, ledger=Ledger(seam)).test_client()
+    assert client.get("/healthz").status_code == 200
+    response = client.get("/api/credits/balance", headers={"Authorization": "Bearer rk_" + "0" * 48})
+    assert (response.status_code, response.json["code"]) == (503, "database_unavailable")
+    assert "Retry-After" in response.headers
+    seam.close()
+
+
+def test_metrics_tell_of_tables_and_queues(client: FlaskClient, queue: Queue, ledger: Ledger) -> None:
+    queue.enqueue("process_event", "evt_1")
+    ledger.claim_slot("sweep", 60)
+    text = client.get("/metrics").text
+    assert 'refill_queue_waiting{queue="events"} 1.0' in text
+    assert 'refill_queue_oldest_age_seconds{queue="events"}' in text
+    assert "refill_events_parked 0.0" in text
+    assert 'refill_job_age_seconds{job="sweep"}' in text
+    assert 'refill_up{part="postgres"} 1.0' in text
+
+
+def test_openapi_has_every_route_and_no_other(app: Flask, client: FlaskClient) -> None:
+    document = client.get("/openapi.json").json
+    described = {(m.upper(), path) for path, methods in document["paths"].items() for m in methods}
+    served = {
+        (method, rule.rule)
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if not NOT_OF_THE_API.match(rule.rule)
+    }
+    assert described == served
+
+
+def test_openapi_is_valid_and_its_examples_too(client: FlaskClient) -> None:
+    document = client.get("/openapi.json").json
+    schemathesis.openapi.from_dict(document)
+    ids = [op["operationId"] for methods in document["paths"].values() for op in methods.values()]
+    assert len(ids) == len(set(ids))
+    for declared in REGISTRY:
+        if declared.body and declared.example:
+            declared.body.model_validate(declared.example)
+
+
+def test_schemas_of_usage_name_the_fields_that_are_checked(client: FlaskClient) -> None:
+    schemas = client.get("/openapi.json").json["components"]["schemas"]
+    assert set(schemas["UsageIn"]["properties"]) == usage_events._FIELDS
+
+
+def test_documentation_page_has_every_endpoint(client: FlaskClient) -> None:
+    page = client.get("/docs").text
+    assert all(declared.path in page for declared in REGISTRY)
+    assert "<script" not in page
+
+
+def test_catalogue_is_public(client: FlaskClient) -> None:
+    packages: list[Any] = client.get("/api/billing/packages").json["data"]
+    assert [(row["credits"], row["price"]) for row in packages] == [
+        ("100", {"amount": 500, "currency": "usd"}),
+        ("250", {"amount": 1000, "currency": "usd"}),
+        ("600", {"amount": 2000, "currency": "usd"}),
+    ]
+    assert len(client.get("/api/billing/plans").json["data"]) >= 3
+    assert client.get("/api/billing/actions").json["data"]
