@@ -26,10 +26,10 @@ begin
       from totals t where b.account_id = t.account_id
     returning b.account_id, b.balance
   ), drawn as (
-    update billing.credit_lots l set remaining = l.remaining - t.credits
+    update billing.credit_lots l set remaining = l.remaining - t.credits, is_open = l.remaining > t.credits
       from totals t
-     where l.account_id = t.account_id and l.remaining >= t.credits
-       and l.id = (select f.id from billing.credit_lots f where f.account_id = t.account_id and f.is_open
+     where l.remaining >= t.credits
+       and l.ctid = (select f.ctid from billing.credit_lots f where f.account_id = t.account_id and f.is_open
                     order by f.priority, f.expires_at, f.is_paid, f.id limit 1)
     returning l.account_id, l.id
   )

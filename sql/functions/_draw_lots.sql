@@ -14,7 +14,8 @@ begin
      order by priority, expires_at, is_paid, id
   loop
     exit when v_left = 0;
-    update billing.credit_lots set remaining = remaining - least(remaining, v_left)
+    update billing.credit_lots
+       set remaining = remaining - least(remaining, v_left), is_open = remaining > v_left
      where account_id = p_account_id and id = v_lot.id;
     v_draws := v_draws || row(v_lot.id, -least(v_lot.remaining, v_left))::billing.lot_draw;
     v_left := v_left - least(v_lot.remaining, v_left);

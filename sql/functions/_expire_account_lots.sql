@@ -15,7 +15,7 @@ begin
   loop
     v_count := v_count + 1;
     v_balance.balance := v_balance.balance - v_lot.remaining;
-    update billing.credit_lots set remaining = 0 where account_id = p_account_id and id = v_lot.id;
+    update billing.credit_lots set remaining = 0, is_open = false where account_id = p_account_id and id = v_lot.id;
     insert into billing.credit_transactions
       (account_id, kind, counter_account, amount, balance_after, draws, source_kind, source_id, occurred_at)
     values (p_account_id, 'expiry', 'expiry', -v_lot.remaining, v_balance.balance,

@@ -46,8 +46,8 @@ begin
       'credits', v_payment.credits, 'amount', v_payment.amount, 'currency', v_payment.currency,
       'receipt_url', v_payment.receipt_url));
   end if;
-  perform billing._post_grant(v_payment.account_id, v_payment.purpose,
-    case v_payment.purpose when 'topup' then 'topups' else 'purchases' end, v_payment.credits, 'payment', p_payment_id,
+  perform billing._post_grant(v_payment.account_id, v_payment.purpose::billing.lot_kind,
+    (v_payment.purpose || 's')::billing.counter_account, v_payment.credits, 'payment', p_payment_id,
     v_payment.amount, v_payment.currency, p_occurred_at => v_payment.paid_at);
   v_due := billing._arm_topup(v_payment.account_id);
   return jsonb_build_object('outcome', 'granted', 'reason', null, 'account_id', v_payment.account_id, 'topup_due', v_due);

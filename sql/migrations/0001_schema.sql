@@ -2,10 +2,8 @@
 create schema billing;
 comment on schema billing is 'Refill: credits, payments and automatic top-up. Written only by the functions of this schema.';
 
--- Credits are counted in micro-credits (1 credit = 1,000,000). The bound keeps every sum of a movement and a balance
--- inside bigint: a movement is at most a thousand million credits.
-create domain billing.micro_credits as bigint;
-comment on domain billing.micro_credits is 'Credits times 1,000,000.';
+-- Credits are bigint micro-credits everywhere (1 credit = 1,000,000). A movement is at most a thousand million credits, so
+-- that every sum of a movement and a balance stays inside bigint. No domain: it would cost each spend its coercion.
 
 -- Ids that callers choose: printable, bounded, compared byte by byte.
 create domain billing.external_id as text collate "C"

@@ -2,7 +2,7 @@
 create table billing.credit_packages (
   id          text collate "C" primary key,
   name        text not null,
-  credits     billing.micro_credits not null check (credits > 0),
+  credits     bigint not null check (credits > 0),
   amount      bigint not null check (amount > 0),
   currency    billing.currency not null,
   active      boolean not null default true,
@@ -13,7 +13,7 @@ comment on column billing.credit_packages.amount is 'Price in minor units of the
 create table billing.subscription_plans (
   id                text collate "C" primary key,
   name              text not null,
-  credits_per_cycle billing.micro_credits not null check (credits_per_cycle >= 0),
+  credits_per_cycle bigint not null check (credits_per_cycle >= 0),
   amount            bigint not null check (amount >= 0),
   currency          billing.currency not null,
   billing_interval  text not null check (billing_interval in ('month', 'year')),
@@ -26,7 +26,7 @@ create table billing.subscription_plans (
 create table billing.agent_action_costs (
   action          billing.external_id not null,
   effective_from  timestamptz not null default now(),
-  credits         billing.micro_credits not null check (credits > 0 and credits <= 1000000000000000),
+  credits         bigint not null check (credits > 0 and credits <= 1000000000000000),
   description     text,
   primary key (action, effective_from)
 );

@@ -5,7 +5,7 @@ create table billing.payments (
   purpose                     text not null check (purpose in ('purchase', 'topup')),
   package_id                  text collate "C" references billing.credit_packages (id),
   quantity                    integer not null default 1 check (quantity between 1 and 1000),
-  credits                     billing.micro_credits not null check (credits > 0),
+  credits                     bigint not null check (credits > 0),
   amount                      bigint not null check (amount between 1 and 99999999),
   currency                    billing.currency not null,
   status                      text not null default 'open'

@@ -2,9 +2,9 @@
 create table billing.auto_topup_settings (
   account_id       text collate "C" primary key references billing.accounts (id),
   enabled          boolean not null default false,
-  threshold        billing.micro_credits not null check (threshold >= 0),
+  threshold        bigint not null check (threshold >= 0),
   mode             text not null check (mode in ('fixed', 'target')),
-  credits          billing.micro_credits not null check (credits > 0),
+  credits          bigint not null check (credits > 0),
   package_id       text collate "C" references billing.credit_packages (id),
   currency         billing.currency not null,
   cap_day          bigint not null check (cap_day > 0),
