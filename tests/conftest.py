@@ -1,6 +1,7 @@
 """Fixtures that all tests share. Servers start when the first test asks for them and end with the run."""
 
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator
@@ -26,7 +27,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Give the run a directory of its own; its workers get it from the process that started them."""
     given = getattr(config, "workerinput", None)
     if given is None:
-        config.stash[RUN] = (Path(tempfile.mkdtemp(prefix="refill-tests-")), os.getpid())
+        name = f"refill-tests-{os.getpid()}-{secrets.token_hex(4)}"
+        config.stash[RUN] = (Path(tempfile.gettempdir()) / name, os.getpid())
     else:
         config.stash[RUN] = (Path(given["run_directory"]), given["run_owner"])
 

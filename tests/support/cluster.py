@@ -58,6 +58,7 @@ class Cluster:
     @classmethod
     def join(cls, run_directory: Path, owner: int, version: int) -> "Cluster":
         """Connect to the server of the run, starting it and building the template if nobody has yet."""
+        run_directory.mkdir(mode=0o700, exist_ok=True)
         state = run_directory / "cluster.json"
         with FileLock(run_directory / "cluster.lock"):
             if not state.exists():
