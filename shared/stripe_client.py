@@ -131,11 +131,8 @@ class StripeGateway:
         """
         metadata = {"refill_payment_id": payment["id"], "refill_account_id": payment["account_id"]}
         opened = dt.datetime.fromisoformat(payment["created_at"])
-        price = {
-            "currency": payment["currency"],
-            "unit_amount": payment["amount"],
-            "product_data": {"name": product_name},
-        }
+        price: StripeData = {"currency": payment["currency"], "unit_amount": payment["amount"]}
+        price["product_data"] = {"name": product_name}
         params: StripeData = {
             "mode": "payment",
             "ui_mode": "hosted_page",
@@ -198,10 +195,8 @@ class StripeGateway:
             "metadata": metadata,
         }
         with _translated():
-            intent = self.client.v1.payment_intents.create(
-                cast("Any", params), {"idempotency_key": keys.topup_create(topup["id"])}
-            )
-        return intent.to_dict()
+            options: Any = {"idempotency_key": keys.topup_create(topup["id"])}
+            return self.client.v1.payment_intents.create(cast("Any", params), options).to_dict()
 
     def confirm_topup_intent(self, topup_id: str, intent_id: str) -> StripeData:
         """Charges the saved card off session. A repeat answers what the first one answered, declines too."""
@@ -215,11 +210,9 @@ class StripeGateway:
 
     def cancel_intent(self, intent_id: str, *, topup_id: str | None = None) -> StripeData:
         """Cancels a PaymentIntent for good; StripeRefused once it succeeded or was canceled."""
-        key = keys.topup_cancel(topup_id) if topup_id else None
+        options: Any = {"idempotency_key": keys.topup_cancel(topup_id)} if topup_id else {}
         with _translated():
-            return self.client.v1.payment_intents.cancel(
-                intent_id, {}, {"idempotency_key": key} if key else {}
-            ).to_dict()
+            return self.client.v1.payment_intents.cancel(intent_id, {}, options).to_dict()
 
 
 def facts_of_intent(intent: StripeData, *, checkout_session: str | None = None) -> StripeData:
