@@ -1,1 +1,1 @@
-"""A stateful local Stripe: the API, Checkout, signed webhooks, and a control API for faults. See `app.py`, `control.py`."""
+"""A stateful local Stripe: API, Checkout, signed webhooks, faults on demand. See `app.py`, `control.py`."""

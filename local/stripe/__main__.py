@@ -1,4 +1,4 @@
-"""`python -m local.stripe`: the local Stripe as a process. One line when ready; SIGTERM or Ctrl-C ends it cleanly."""
+"""`python -m local.stripe`: the local Stripe as a process. One line when ready; ends cleanly on SIGTERM."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""`/v1`: authentication, faults, idempotency, validation, execution, expansion, and Stripe's response headers.
+"""`/v1`: authentication, faults, idempotency, validation, execution, expansion, Stripe's headers.
 
-Waiting (latency, hanging, an object that another request holds) happens outside the engine's lock; execution, its events
-and the saved idempotent answer are one transaction.
+Waiting (latency, hanging, an object that another request holds) happens outside the engine's lock;
+execution, its events and the saved idempotent answer are one transaction.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from local.stripe.routes import match
 from local.stripe.routing import Route
 from local.stripe.store import public
 
+_KEY_LENGTH = 255
 _PUBLISHABLE = ("/v1/payment_intents/", "/v1/setup_intents/", "/v1/payment_methods", "/v1/tokens")
 
 
@@ -42,7 +43,7 @@ class Request:
 
 @dataclass
 class Answer:
-    """What goes back; `drop` means the connection is cut instead, `saved` that an idempotency key keeps it."""
+    """What goes back; `drop`: the connection is cut instead; `saved`: an idempotency key keeps it."""
 
     status: int
     body: str
@@ -113,7 +114,7 @@ class Api:
     def _idempotent(self, request: Request, request_id: str, fault: Fault | None) -> Answer:
         if request.key is None or request.method != "post":
             return self._execute(request, request_id, None, fault)
-        if len(request.key) > 255:
+        if len(request.key) > _KEY_LENGTH:
             raise invalid("Idempotency keys can be at most 255 characters.", code="idempotency_key_too_long")
         print_of = Keys.fingerprint(request.method, request.path, request.pairs)
         with self.engine.lock:
@@ -163,7 +164,7 @@ class Api:
             return _refusal(error)
         except ShapeError as error:
             return _internal(f"The local Stripe made something that Stripe would not: {error}")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a bug here must be seen by the tests, not end the server
             traceback.print_exc()
             self.engine.violations.append(f"{route.method} {route.template}: {error!r}")
             return _internal(f"The local Stripe failed: {error!r}")
@@ -212,8 +213,8 @@ def _authenticate(request: Request) -> None:
     if not key:
         raise StripeError(
             401,
-            "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer "
-            "auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').",
+            "You did not provide an API key. You need to provide your API key in the Authorization header, "
+            "using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').",
         )
     if "_live_" in key or not key.startswith(("sk_", "rk_", "pk_")):
         raise StripeError(401, f"Invalid API Key provided: {key[:8]}{'*' * 8}{key[-4:]}")
@@ -226,7 +227,7 @@ def _authenticate(request: Request) -> None:
 
 
 def _kept(answer: Answer, fault: Fault | None) -> Answer:
-    """What an idempotency key shall replay: the 5xx that a fault puts in place of the answer, as Stripe does."""
+    """What an idempotency key shall replay: as Stripe does, the 5xx that a fault puts in its place."""
     if fault is None or fault.drops or fault.saved is False:
         return answer
     shown = _refusal(fault.error())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl
 
 from flask import Flask, Response, request
@@ -26,7 +26,7 @@ _TICK = 1.0
 
 
 class LocalStripe:
-    """One local Stripe account: `.app` is its WSGI application, `.control` its control API, `.url` where it listens."""
+    """One local Stripe account: `.app` is WSGI, `.control` the control API, `.url` where it listens."""
 
     def __init__(self, config: Config) -> None:
         self.engine = Engine(config)
@@ -67,7 +67,7 @@ class LocalStripe:
         with self.engine.lock:
             self.engine.store.close()
 
-    def __enter__(self) -> LocalStripe:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -1,10 +1,12 @@
-"""Stripe's test cards and what each of them does. A behaviour is what `charging.py` asks when a card is charged."""
+"""Stripe's test cards and what each of them does. A behaviour is what `charging.py` asks of a card."""
 
 from __future__ import annotations
 
 from typing import Any
 
 Behaviour = dict[str, Any]
+
+_SHORTEST = 12
 
 OK: Behaviour = {"outcome": "ok"}
 
@@ -101,7 +103,7 @@ def luhn(number: str) -> bool:
     """Whether the card number's check digit is right."""
     digits = [int(digit) for digit in reversed(number)]
     doubled = sum(sum(divmod(digit * 2, 10)) for digit in digits[1::2])
-    return number.isdigit() and len(number) >= 12 and (sum(digits[::2]) + doubled) % 10 == 0
+    return number.isdigit() and len(number) >= _SHORTEST and (sum(digits[::2]) + doubled) % 10 == 0
 
 
 def behaviour_for(number: str) -> tuple[str, Behaviour]:

@@ -1,7 +1,7 @@
 """What happens when a card is asked to pay a PaymentIntent: succeeded, declined, authentication, processing.
 
-Called by the PaymentIntent handlers, by Checkout and by subscriptions. The caller's transaction is committed also when
-the StripeError of a decline is raised, because Stripe keeps the failed attempt.
+Called by the PaymentIntent handlers, by Checkout and by subscriptions. The caller's transaction is
+committed also when the StripeError of a decline is raised, because Stripe keeps the failed attempt.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Attempt:
 
 
 def take_behaviour(call: Call, pm: Obj, customer: str | None) -> cards.Behaviour:
-    """What this charge will do: as set through the control API for the card or customer, else as the card does."""
+    """What this charge will do: as the control API said for the card or customer, else as the card does."""
     for target in (pm["id"], customer):
         if target is None:
             continue

@@ -1,4 +1,4 @@
-"""What a customer does on a Checkout page: pay, authenticate, give up. Used by the page and by the control API."""
+"""What a customer does on a Checkout page. Used by the page and by the control API."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def finish(call: Call, session: Obj, intent: Obj) -> Obj:
 
 
 def authenticate(call: Call, id: str, succeed: bool) -> Obj:
-    """Answer the 3-D Secure question of a PaymentIntent or SetupIntent; completes its session. Raises no 402."""
+    """Answer the 3-D Secure question of an intent and complete its session. Raises no 402."""
     kind = "setup_intent" if id.startswith("seti_") else "payment_intent"
     intent = call.get(kind, id)
     if intent["status"] != "requires_action":
@@ -141,7 +141,7 @@ def authenticate(call: Call, id: str, succeed: bool) -> Obj:
         else:
             charging.fail(call, intent, pm, refusal, charge=False)
     except StripeError as error:
-        if error.status != 402:
+        if not error.declined:
             raise
         intent = call.get(kind, id)
     if intent.get("_session"):

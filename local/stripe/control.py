@@ -1,37 +1,40 @@
-"""What a test or a demo may do to the local Stripe. `control_http.py` serves the same calls under `/_local/`.
+"""What a test or a demo may do to the local Stripe; `control_http.py` serves the same calls under `/_local/`.
 
-Every method takes and gives plain JSON values, so `POST /_local/<name>` with the keyword arguments as a JSON object is the
-same as the Python call, and `GET /_local/<name>` works for those that only look. Ids of the path (`checkout/{id}/pay`) are
-the first argument.
+Every method takes and gives plain JSON values: `POST /_local/<method>` with the keyword arguments as a JSON
+object is the Python call; those that only look are `GET /_local/<method>?argument=value`.
 
-    pay_checkout(id, card=..., outcome=...)   POST /_local/checkout/{id}/pay    {"card": "4242424242424242"}
-    expire_checkout(id)                       POST /_local/checkout/{id}/expire
-    authenticate(id, succeed=True)            POST /_local/authenticate         {"id": "pi_...", "succeed": true}
-    settle(id, outcome="succeeded")           POST /_local/settle               {"id": "pi_...", "outcome": "failed"}
-    cancel_payment(id)                        POST /_local/cancel_payment       also one that Checkout made
-    behave(id, outcome=..., ...)              POST /_local/behave               {"id": "pm_... or cus_...", "outcome": "decline",
-                                                  "decline_code": "lost_card", "advice_code": "do_not_try_again", "times": 2}
-    pay_from_dashboard(customer, amount)      POST /_local/pay_from_dashboard   a PaymentIntent without metadata
-    open_dispute(charge, ...)                 POST /_local/open_dispute         {"charge": "ch_...", "amount": 500, "inquiry": false}
-    escalate_dispute(id), close_dispute(id, won)
-    fail_refund(id)                           POST /_local/fail_refund          {"id": "re_..."}
-    renew(id, amount=None, billing_reason=)   POST /_local/renew                {"id": "sub_..."} bills the next cycle
-    update_card(id, exp_year=...)             POST /_local/update_card          payment_method.automatically_updated
-    emit(type, object)                        POST /_local/emit                 any event, unknown types too (not validated)
-
-    fail(kind, path, method, stage, times)    POST /_local/fail                 {"kind": 500, "path": "/v1/payment_intents/*/confirm",
-                                                  "stage": "after", "times": 1}; see faults.py
-    slow(path, seconds)                       POST /_local/slow                 {"path": "/v1/*", "seconds": 0.2}
-    faults(), clear_faults()                  GET  /_local/faults, POST /_local/clear_faults
-
-    webhooks(action, type, times, seconds)    POST /_local/webhooks             {"action": "lose", "type": "checkout.*", "times": 1}
-    release(order)                            POST /_local/release              {"order": "reversed"}
-    resend(id), retry_now(), clear_webhooks()
-    set_webhook(url=None, secret=None)        POST /_local/set_webhook          {"secret": "whsec_new"}
-    deliveries(type="*"), idle()              GET  /_local/deliveries?type=payment_intent.*, /_local/idle
-
-    requests(method, path), charges(customer) GET  /_local/requests?path=/v1/refunds, /_local/charges?customer=cus_...
-    violations(), prune_keys(key=None), advance(seconds), reset()
+Customers    POST /_local/checkout/{id}/pay     {"card": "4242424242424242", "outcome": "async"}
+             POST /_local/checkout/{id}/expire  (Python: pay_checkout, expire_checkout)
+             POST /_local/authenticate          {"id": "pi_1", "succeed": true}: answer 3-D Secure
+             POST /_local/pay_from_dashboard    {"customer": "cus_1", "amount": 500}: without metadata
+Banks        POST /_local/behave                {"id": "pm_1 or cus_1", "outcome": "decline", "times": 2,
+                                                 "decline_code": "lost_card", "advice_code": "..."}
+             POST /_local/settle                {"id": "pi_1", "outcome": "failed"}: end `processing`
+             POST /_local/open_dispute          {"charge": "ch_1", "amount": 500, "inquiry": false}
+             POST /_local/escalate_dispute      {"id": "du_1"}
+             POST /_local/close_dispute         {"id": "du_1", "won": true}
+             POST /_local/fail_refund           {"id": "re_1"}
+             POST /_local/update_card           {"id": "pm_1", "exp_year": 2040}: the card updater
+Stripe       POST /_local/cancel_payment        {"id": "pi_1"}: also one that Checkout made
+             POST /_local/renew                 {"id": "sub_1"}: bill the next cycle
+             POST /_local/emit                  {"type": "any.type", "object": {}}: not validated
+             POST /_local/advance               {"seconds": 3600}: the clock of `created`, `expires_at`
+             POST /_local/prune_keys            {"key": "k"}, or {} for all idempotency keys
+             POST /_local/reset                 an empty account
+Requests     POST /_local/fail                  {"kind": 500, "path": "/v1/payment_intents/*/confirm",
+                                                 "stage": "after", "times": 1}: see `faults.py`
+             POST /_local/slow                  {"path": "/v1/*", "seconds": 0.2}; 0 ends it
+             POST /_local/clear_faults          GET /_local/faults shows all rules
+Webhooks     POST /_local/webhooks              {"action": "lose", "type": "checkout.*", "times": 1};
+                                                 actions lose, delay (`seconds`), duplicate, hold
+             POST /_local/release               {"order": "fifo, reversed or shuffled"}: what is held
+             POST /_local/resend                {"id": "evt_1"}; retry_now; clear_webhooks
+             POST /_local/set_webhook           {"secret": "whsec_new", "url": "http://..."}
+Asserts      GET  /_local/requests              ?method=POST&path=/v1/refunds
+             GET  /_local/charges               ?customer=cus_1: {succeeded, failed, amount, refunded}
+             GET  /_local/deliveries            ?type=payment_intent.*
+             GET  /_local/idle                  true when no delivery is pending
+             GET  /_local/violations            must be []: shapes that Stripe would not have sent
 """
 
 from __future__ import annotations
@@ -72,7 +75,7 @@ class Control:
     ) -> Obj:
         """Fill in and submit the page. `outcome`: ok, async, authentication_required, or a decline code.
 
-        When the card asks for 3-D Secure it is authorised, refused (`authenticate=False`), or left open (None).
+        When the card asks for 3-D Secure, that is authorised, refused (False), or left open (None).
         """
         year = self._engine.now() // 31_556_952 + 1970 + 2
         details = {"number": card, "exp_month": 12, "exp_year": year, "cvc": "123"}
@@ -124,7 +127,7 @@ class Control:
         network_decline_code: str | None = None,
         times: int | None = None,
     ) -> dict[str, Any]:
-        """What the next `times` charges (None: all) of a PaymentMethod or customer do. `outcome` None: as the card does.
+        """What the next `times` (None: all) charges of a PaymentMethod or customer do; None undoes it.
 
         Outcomes: ok, decline, authentication_required, processing.
         """

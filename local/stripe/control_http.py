@@ -51,7 +51,7 @@ def blueprint(control: Control) -> Blueprint:
 def _body() -> dict[str, Any]:
     body = request.get_json(silent=True) if request.data else {}
     if not isinstance(body, dict):
-        raise ValueError("The body must be a JSON object.")
+        raise TypeError("The body must be a JSON object.")
     return body
 
 

@@ -1,4 +1,4 @@
-"""The local Stripe account: state, clock, ids, events, violations. One lock guards it; nobody waits while holding it."""
+"""The local Stripe account: state, clock, ids, events. One lock guards it; nobody waits while holding it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Config:
 
     public_url: str = "http://127.0.0.1:12111"
     webhook_url: str | None = None
-    webhook_secret: str = "whsec_local"
+    webhook_secret: str = "whsec_local"  # noqa: S105 - of a server that holds no money
     state: str = ":memory:"
     retry_delays: tuple[float, ...] = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
     delivery_attempts: int = 100
@@ -52,7 +52,7 @@ class Call:
     publishable: bool = False
 
     def emit(self, type: str, obj: Obj, previous: dict[str, Any] | None = None) -> Obj:
-        """Record an event with a snapshot of the object; it is delivered once the transaction is committed."""
+        """Record an event with a snapshot of the object; it is delivered after the commit."""
         return self.engine.emit(type, obj, previous, self.request_id, self.idempotency_key)
 
     def get(self, kind: str, id: str, param: str = "id", status: int = 404) -> Obj:
@@ -79,8 +79,8 @@ class Engine:
         self.store = Store(config.state)
         self.lock = threading.RLock()
         self.violations: list[str] = []
-        self.plan: Callable[[list[Obj]], list[Delivery]] = lambda events: []
-        self.dispatch: Callable[[list[Delivery]], None] = lambda deliveries: None
+        self.plan: Callable[[list[Obj]], list[Delivery]] = lambda _: []
+        self.dispatch: Callable[[list[Delivery]], None] = lambda _: None
         self._random = random.SystemRandom()
         self._pending: list[Obj] = []
         self._depth = 0
@@ -116,7 +116,7 @@ class Engine:
         try:
             yield
         except BaseException as error:
-            if not (isinstance(error, StripeError) and error.status == 402):
+            if not (isinstance(error, StripeError) and error.declined):
                 self.store.db.execute("rollback to attempt")
                 del self._pending[mark:]
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 DOCS = "https://docs.stripe.com/error-codes/"
@@ -19,6 +20,11 @@ class StripeError(Exception):
         self.error.update({name: value for name, value in fields.items() if value is not None})
         if code:
             self.error["doc_url"] = DOCS + str(code).replace("_", "-")
+
+    @property
+    def declined(self) -> bool:
+        """A card refused: the one kind of error whose effects Stripe keeps."""
+        return self.status == HTTPStatus.PAYMENT_REQUIRED
 
     @property
     def body(self) -> dict[str, Any]:
@@ -54,9 +60,10 @@ def card_error(message: str, code: str, **fields: Any) -> StripeError:
 def lock_timeout() -> StripeError:
     return StripeError(
         429,
-        "This object cannot be accessed right now because another API request or Stripe process is currently "
-        "accessing it. If you see this error intermittently, retry the request. If you see this error frequently and "
-        "are making multiple concurrent requests to a single object, make your requests serially or at a lower rate.",
+        "This object cannot be accessed right now because another API request or Stripe process is "
+        "currently accessing it. If you see this error intermittently, retry the request. If you see this "
+        "error frequently and are making multiple concurrent requests to a single object, make your "
+        "requests serially or at a lower rate.",
         code="lock_timeout",
     )
 
@@ -64,8 +71,8 @@ def lock_timeout() -> StripeError:
 def key_in_use(key: str) -> StripeError:
     return StripeError(
         409,
-        f"There is currently another in-progress request using this Idempotent Key (that probably means you submitted "
-        f"twice, and the other request is still going through): {key}. Please try again later.",
+        "There is currently another in-progress request using this Idempotent Key (that probably means you "
+        f"submitted twice, and the other request is still going through): {key}. Please try again later.",
         code="idempotency_key_in_use",
     )
 

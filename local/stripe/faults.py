@@ -1,10 +1,11 @@
 """Faults that a test asks for: requests that fail before or after they were executed, and latency by path.
 
-A rule is `{"method", "path", "kind", "stage", "times", "seconds", "saved"}`. `path` is a shell pattern. `kind` is a status
-(500, 502, 503), `"timeout"` (hang `seconds`, then drop), `"cut"` (drop at once), `"lock_timeout"` (429), `"rate_limit"`
-(429) or `"conflict"` (409). `stage` is `before` (nothing happens; the default) or `after` (done, but the caller never
-learns). `saved`: whether the idempotency key keeps the faulty answer; the default is what Stripe does: a 5xx after
-execution is kept, anything before execution is not.
+A rule is `{"method", "path", "kind", "stage", "times", "seconds", "saved"}`. `path` is a shell pattern.
+`kind` is a status (500, 502, 503), `"timeout"` (hang `seconds`, then drop), `"cut"` (drop at once),
+`"lock_timeout"` (429), `"rate_limit"` (429) or `"conflict"` (409). `stage` is `before` (nothing happens;
+the default) or `after` (done, but the caller never learns). `saved`: whether the idempotency key keeps the
+faulty answer; the default is what Stripe does: a 5xx after execution is kept, anything before execution is
+not.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from local.stripe.errors import StripeError, key_in_use, lock_timeout
 
+_STATUSES = range(500, 600)
 _NAMED = ("timeout", "cut", "lock_timeout", "rate_limit", "conflict")
 
 
@@ -32,7 +34,7 @@ class Fault:
     saved: bool | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in _NAMED and not (isinstance(self.kind, int) and 500 <= self.kind < 600):
+        if self.kind not in _NAMED and self.kind not in _STATUSES:
             raise ValueError(f"kind must be a 5xx status or one of {', '.join(_NAMED)}")
         if self.stage not in ("before", "after"):
             raise ValueError("stage must be before or after")

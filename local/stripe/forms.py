@@ -1,7 +1,7 @@
 """Form-encoded requests: `a[b][0][c]=1` is decoded, checked against the SDK's description, and coerced.
 
-The refusals are Stripe's: `parameter_unknown`, `parameter_missing`, `parameter_invalid_integer`, and so on. An empty
-string where a value may be unset becomes None.
+The refusals are Stripe's: `parameter_unknown`, `parameter_missing`, `parameter_invalid_integer`, and so on.
+An empty string where a value may be unset becomes None.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def validate(spec: Spec, method: str, template: str, raw: dict[str, Any]) -> dic
 
 def _no_longer_supported(param: str) -> StripeError:
     return invalid(
-        f"The parameter {param} is no longer supported. Use automatic_payment_methods, allowed_payment_method_types "
-        "or your Dashboard's payment method settings instead.",
+        f"The parameter {param} is no longer supported. Use automatic_payment_methods, "
+        "allowed_payment_method_types or your Dashboard's payment method settings instead.",
         param,
         f"{param}_no_longer_supported",
     )
@@ -144,8 +144,9 @@ def _scalar(node: Node, raw: Any, path: str) -> Any:
         return raw == "true"
     if raw == "":
         raise invalid(
-            f"You passed an empty string for '{path}'. We assume empty values are an attempt to unset a parameter; "
-            f"however '{path}' cannot be unset. You should remove '{path}' from your request or supply a non-empty value.",
+            f"You passed an empty string for '{path}'. We assume empty values are an attempt to unset a "
+            f"parameter; however '{path}' cannot be unset. You should remove '{path}' from your request or "
+            "supply a non-empty value.",
             path,
             "parameter_invalid_empty",
         )

@@ -67,7 +67,7 @@ def _checkout_routes(routes: Blueprint, engine: Engine) -> None:
         if refusal is not None:
             with engine.transaction():
                 session = checkout.load(engine.call(), id)
-            return _form(engine, session, refusal.error["message"], 200 if refusal.status == 402 else 400)
+            return _form(engine, session, refusal.error["message"], 200 if refusal.declined else 400)
         if session["status"] == "open":
             intent = session["payment_intent"] or session.get("_intent") or session["setup_intent"]
             return redirect(f"/authorize/{intent}", 303)

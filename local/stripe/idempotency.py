@@ -1,4 +1,4 @@
-"""Idempotency keys as Stripe's v1 API keeps them: the first answer is saved once execution begins, and replayed."""
+"""Idempotency keys of Stripe's v1 API: the first answer is saved once execution begins, and replayed."""
 
 from __future__ import annotations
 
@@ -51,5 +51,4 @@ class Keys:
 
     def prune(self, key: str | None = None) -> int:
         """Forget one key or all, as Stripe may after 24 hours."""
-        condition, args = ("where key = ?", (key,)) if key else ("", ())
-        return self._store.db.execute(f"delete from idempotency {condition}", args).rowcount
+        return self._store.db.execute("delete from idempotency where ?1 is null or key = ?1", (key,)).rowcount

@@ -23,6 +23,7 @@ _KINDS = {
     "in": "invoice",
     "du": "dispute",
 }
+_LIMIT, _LEVELS = 100, 4
 _OPERATORS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
@@ -32,8 +33,8 @@ def page(call: Call, kind: str, url: str, **equals: Any) -> Obj:
     if kind == "customer":
         where.append("json_extract(body, '$._deleted') is null")
     limit = call.params.get("limit", 10)
-    if not 1 <= limit <= 100:
-        word = "less than or equal to 100" if limit > 100 else "greater than or equal to 1"
+    if not 1 <= limit <= _LIMIT:
+        word = "less than or equal to 100" if limit > _LIMIT else "greater than or equal to 1"
         raise invalid(f"Invalid integer: {limit}: must be {word}", "limit", "parameter_invalid_integer")
     backwards = "ending_before" in call.params
     cursor = call.params.get("ending_before") or call.params.get("starting_after")
@@ -83,7 +84,7 @@ def expand(call: Call, obj: Obj) -> Obj:
     """Replace ids by objects along each `expand[]` path; `data.` means every item of a list."""
     for path in call.params.get("expand", []):
         parts = path.split(".")
-        if len(parts) > 4:
+        if len(parts) > _LEVELS:
             raise invalid("You cannot expand more than 4 levels of a property.", "expand")
         _expand(call, obj, parts, path)
     return obj
@@ -96,10 +97,9 @@ def _expand(call: Call, obj: Obj, parts: list[str], path: str) -> None:
     value = obj[head]
     if isinstance(value, list):
         for index, item in enumerate(value):
-            if isinstance(item, str):
-                value[index] = item = _load(call, item, path)
+            loaded = value[index] = _load(call, item, path) if isinstance(item, str) else item
             if rest:
-                _expand(call, item, rest, path)
+                _expand(call, loaded, rest, path)
         return
     if isinstance(value, str):
         obj[head] = value = _load(call, value, path)

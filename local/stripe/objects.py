@@ -1,4 +1,4 @@
-"""Complete objects as Stripe answers them: every builder gives all fields a caller may read, null where nothing is known."""
+"""Complete objects as Stripe answers them: all fields a caller may read, null where nothing is known."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Annotations of stripe-python, read with `ast`, become small JSON nodes that describe a type.
 
-A node is a dict with a kind `k`: str, int, num, bool, any, enum (v), list (of), map (of), union (of), null (of),
-obj (ref: a class of the same module), res (module, name: a class of another module), expand (of), page (of).
-Used by `spec.py` only.
+A node is a dict with a kind `k`: str, int, num, bool, any, enum (v), list (of), map (of), union (of), null
+(of), obj (ref: a class of the same module), res (module, name: a class of another module), expand (of),
+page (of). Used by `spec.py` only.
 """
 
 from __future__ import annotations

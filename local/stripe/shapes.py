@@ -1,4 +1,4 @@
-"""Does an object or event have the shape that the SDK describes? Every answer of the local Stripe is asked."""
+"""Does an object or event have the shape that the SDK describes? Every answer is asked."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Stripe's own description of its API, read from the installed stripe-python with `ast`.
 
-`Spec.operation("post", "/v1/payment_intents")` answers the parameters of a request, `Spec.resource("payment_intent")` the
-fields of an object, both at the version the SDK pins. Nothing of it is vendored; parsed modules are cached on disk,
-keyed by the SDK's files and by this reader. `forms.py` validates requests with it, `shapes.py` answers and events.
+`Spec.operation("post", "/v1/payment_intents")` answers the parameters of a request,
+`Spec.resource("payment_intent")` the fields of an object, both at the version the SDK pins. Nothing of it
+is vendored; parsed modules are cached on disk, keyed by the SDK's files and by this reader. `forms.py`
+validates requests with it, `shapes.py` answers and events.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from typing import Any
 
 from local.stripe import schema
 from local.stripe.schema import Node
+
+_NO_FIELDS = ("OBJECT_NAME", "_inner_class_types")
 
 Fields = dict[str, dict[str, Any]]
 Module = dict[str, Fields]
@@ -79,7 +82,7 @@ class Spec:
         handle, temporary = tempfile.mkstemp(dir=self.cache)
         with os.fdopen(handle, "w") as file:
             json.dump(value, file)
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
         return value
 
     def _tree(self, module: str) -> ast.Module:
@@ -131,9 +134,10 @@ class Spec:
             for base in node.bases:
                 fields.update(bases.get(base.id, {}) if isinstance(base, ast.Name) else {})
             for item in node.body:
-                if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
-                    if item.target.id not in ("OBJECT_NAME", "_inner_class_types"):
-                        fields[item.target.id] = _field(item.annotation, scope)
+                if not isinstance(item, ast.AnnAssign) or not isinstance(item.target, ast.Name):
+                    continue
+                if item.target.id not in _NO_FIELDS:
+                    fields[item.target.id] = _field(item.annotation, scope)
             module[qualified] = fields
         return module
 
@@ -184,10 +188,10 @@ def _collect(prefix: str, body: list[ast.stmt], found: list[tuple[str, ast.Class
 
 
 def _functional_bases(tree: ast.Module, scope: schema.Scope) -> dict[str, Fields]:
-    """`_Base = TypedDict("_Base", {"from": ...})`: how the SDK writes fields whose names are Python keywords."""
+    """`_Base = TypedDict("_Base", {"from": ...})`: how the SDK writes fields named like keywords."""
     bases: dict[str, Fields] = {}
     for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and len(node.value.args) == 2:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and len(node.value.args) > 1:
             fields = node.value.args[1]
             if isinstance(fields, ast.Dict):
                 bases[_assigned(node)] = {

@@ -1,7 +1,7 @@
-"""Webhook deliveries: signed as Stripe signs, from background threads, again and again until the endpoint answers 2xx.
+"""Webhook deliveries: signed as Stripe signs, from threads, repeated until the endpoint answers 2xx.
 
-Deliveries are rows, written with a due time, so that a restarted server goes on with them. Rules of the control API may
-lose, delay, duplicate or hold events before they get there.
+Deliveries are rows, written with a due time, so that a restarted server goes on with them. Rules of the
+control API may lose, delay, duplicate or hold events before they get there.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from local.stripe.engine import Delivery, Engine
 from local.stripe.store import Obj
 
 _THREADS = 4
+_DONE = range(200, 300)
 
 
 @dataclass
 class Rule:
-    """`action` is lose, delay, duplicate or hold, for events whose type matches, for the next `times` (None: always)."""
+    """`action` is lose, delay, duplicate or hold: for the next `times` (None: all) events of the type."""
 
     action: str
     type: str = "*"
@@ -64,7 +65,7 @@ class Deliverer:
             thread.start()
 
     def plan(self, events: list[Obj]) -> list[Delivery]:
-        """Rows for events in the order in which they happened; runs in the transaction that made the events."""
+        """Rows for events, in order; runs in the transaction that made the events."""
         planned: list[Delivery] = []
         for event in events if self.engine.webhook_url else []:
             rule = self._take_rule(event["type"])
@@ -183,13 +184,14 @@ class Deliverer:
             return
         status, error = self._post(url, event)
         attempts = row["attempts"] + 1
-        done = status is not None and 200 <= status < 300
+        done = status in _DONE
         gave_up = not done and attempts >= self.engine.config.delivery_attempts
         delays = self.engine.config.retry_delays
         due = time.time() + delays[min(attempts - 1, len(delays) - 1)]
         with self.engine.lock:
             self.engine.store.db.execute(
-                "update deliveries set state = ?, attempts = ?, due = ?, last_status = ?, last_error = ? where id = ?",
+                "update deliveries set state = ?, attempts = ?, due = ?, last_status = ?, last_error = ? "
+                "where id = ?",
                 (
                     "delivered" if done else "failed" if gave_up else "pending",
                     attempts,
@@ -219,8 +221,9 @@ class Deliverer:
             connection.request("POST", path, body, headers)
             response = connection.getresponse()
             response.read()
-            return response.status, None
         except (OSError, http.client.HTTPException) as failure:
             return None, repr(failure)
+        else:
+            return response.status, None
         finally:
             connection.close()

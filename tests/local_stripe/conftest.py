@@ -29,7 +29,7 @@ def wait_until(condition: Callable[[], Any], timeout: float = 5.0) -> Any:
 
 
 class Endpoint:
-    """A webhook receiver: keeps what it got, verified, and answers with the statuses it was given (then 200)."""
+    """A webhook receiver: keeps what it got and verified, answers the statuses it was given, then 200."""
 
     def __init__(self) -> None:
         self.secret = SECRET
@@ -136,7 +136,11 @@ def checkout(client: stripe.StripeClient) -> Callable[..., stripe.checkout.Sessi
             "line_items": [
                 {
                     "quantity": 1,
-                    "price_data": {"currency": "usd", "unit_amount": 500, "product_data": {"name": "100 credits"}},
+                    "price_data": {
+                        "currency": "usd",
+                        "unit_amount": 500,
+                        "product_data": {"name": "100 credits"},
+                    },
                 }
             ],
             **more,

@@ -17,7 +17,14 @@ SAVE = {"setup_future_usage": "off_session", "metadata": {"order": "7"}}
 
 
 def form(number: str = "4242 4242 4242 4242", **more: str) -> dict[str, str]:
-    return {"email": "ada@example.com", "number": number, "expiry": "12 / 40", "cvc": "123", "name": "Ada", **more}
+    return {
+        "email": "ada@example.com",
+        "number": number,
+        "expiry": "12 / 40",
+        "cvc": "123",
+        "name": "Ada",
+        **more,
+    }
 
 
 def submit(url: str, **more: Any) -> requests.Response:
@@ -26,7 +33,14 @@ def submit(url: str, **more: Any) -> requests.Response:
 
 def test_the_page_shows_what_is_bought_and_that_it_is_a_test(checkout: Any) -> None:
     page = requests.get(checkout().url, timeout=5).text
-    for text in ("100 credits", "$5.00", "Local test mode", "Local test merchant", "Card number", "http://shop.test/cancel"):
+    for text in (
+        "100 credits",
+        "$5.00",
+        "Local test mode",
+        "Local test merchant",
+        "Card number",
+        "http://shop.test/cancel",
+    ):
         assert text in page
     assert "<script" not in page
 
@@ -34,11 +48,18 @@ def test_the_page_shows_what_is_bought_and_that_it_is_a_test(checkout: Any) -> N
 def test_paying_by_form_completes_the_session_and_saves_the_card(
     client: Client, customer: stripe.Customer, checkout: Any, charge: Any, endpoint: Endpoint
 ) -> None:
-    session = checkout(customer=customer.id, payment_intent_data=SAVE, client_reference_id="acct", metadata={"a": "1"})
+    session = checkout(
+        customer=customer.id, payment_intent_data=SAVE, client_reference_id="acct", metadata={"a": "1"}
+    )
     assert (session.status, session.payment_status, session.payment_intent) == ("open", "unpaid", None)
     answer = submit(session.url)
-    assert (answer.status_code, answer.headers["Location"]) == (303, f"http://shop.test/ok?session={session.id}")
-    paid = client.v1.checkout.sessions.retrieve(session.id, {"expand": ["payment_intent.latest_charge", "line_items"]})
+    assert (answer.status_code, answer.headers["Location"]) == (
+        303,
+        f"http://shop.test/ok?session={session.id}",
+    )
+    paid = client.v1.checkout.sessions.retrieve(
+        session.id, {"expand": ["payment_intent.latest_charge", "line_items"]}
+    )
     assert (paid.status, paid.payment_status, paid.amount_total) == ("complete", "paid", 500)
     assert paid.customer_details is not None
     assert paid.customer_details.email == "ada@example.com"
@@ -51,11 +72,18 @@ def test_paying_by_form_completes_the_session_and_saves_the_card(
     assert [method.id for method in saved] == [pi.payment_method]
     assert charge(saved[0]).status == "succeeded"
     wait_until(lambda: "checkout.session.completed" in endpoint.types())
-    expected = {"payment_intent.created", "payment_method.attached", "charge.succeeded", "payment_intent.succeeded"}
+    expected = {
+        "payment_intent.created",
+        "payment_method.attached",
+        "charge.succeeded",
+        "payment_intent.succeeded",
+    }
     wait_until(lambda: expected <= set(endpoint.types()))
 
 
-def test_without_a_customer_nothing_is_saved(checkout: Any, server: LocalStripe, charge: Any, client: Client) -> None:
+def test_without_a_customer_nothing_is_saved(
+    checkout: Any, server: LocalStripe, charge: Any, client: Client
+) -> None:
     session = server.control.pay_checkout(checkout().id)
     assert (session["payment_status"], session["customer"]) == ("paid", None)
     pi = client.v1.payment_intents.retrieve(session["payment_intent"])
@@ -73,7 +101,9 @@ def test_a_program_pays_over_http(checkout: Any, server: LocalStripe, client: Cl
     assert server.control.charges()["succeeded"] == 1
 
 
-def test_a_decline_is_shown_on_the_page_and_another_card_pays(checkout: Any, client: Client, server: LocalStripe) -> None:
+def test_a_decline_is_shown_on_the_page_and_another_card_pays(
+    checkout: Any, client: Client, server: LocalStripe
+) -> None:
     session = checkout()
     refused = submit(session.url, number="4000000000009995")
     assert refused.status_code == 200
@@ -105,7 +135,9 @@ def test_three_d_secure_goes_through_its_own_page(checkout: Any, client: Client,
     assert 'role="alert"' in failed.text
     assert client.v1.checkout.sessions.retrieve(session.id).status == "open"
     to_bank = submit(session.url, number="4000002760003184")
-    done = requests.post(server.url + to_bank.headers["Location"], {"answer": "authorize"}, allow_redirects=False, timeout=5)
+    done = requests.post(
+        server.url + to_bank.headers["Location"], {"answer": "authorize"}, allow_redirects=False, timeout=5
+    )
     assert done.headers["Location"] == f"http://shop.test/ok?session={session.id}"
     assert client.v1.checkout.sessions.retrieve(session.id).payment_status == "paid"
 
@@ -115,7 +147,13 @@ def test_three_d_secure_goes_through_its_own_page(checkout: Any, client: Client,
     ("failed", "checkout.session.async_payment_failed", "unpaid"),
 ])  # fmt: skip
 def test_a_delayed_method_completes_unpaid_and_is_settled_later(
-    checkout: Any, server: LocalStripe, endpoint: Endpoint, client: Client, outcome: str, event: str, status: str
+    checkout: Any,
+    server: LocalStripe,
+    endpoint: Endpoint,
+    client: Client,
+    outcome: str,
+    event: str,
+    status: str,
 ) -> None:
     session = server.control.pay_checkout(checkout().id, outcome="async")
     assert (session["status"], session["payment_status"]) == ("complete", "unpaid")
@@ -138,7 +176,9 @@ def test_setup_mode_saves_a_card_without_a_charge(
     assert charge(intent.payment_method).status == "succeeded"
 
 
-def test_an_expired_session_cannot_be_paid(checkout: Any, client: Client, server: LocalStripe, endpoint: Endpoint) -> None:
+def test_an_expired_session_cannot_be_paid(
+    checkout: Any, client: Client, server: LocalStripe, endpoint: Endpoint
+) -> None:
     session = checkout()
     assert client.v1.checkout.sessions.expire(session.id).status == "expired"
     assert submit(session.url).status_code == 410
@@ -149,7 +189,9 @@ def test_an_expired_session_cannot_be_paid(checkout: Any, client: Client, server
     wait_until(lambda: "checkout.session.expired" in endpoint.types())
 
 
-def test_sessions_expire_by_the_clock_without_being_asked(checkout: Any, server: LocalStripe, endpoint: Endpoint) -> None:
+def test_sessions_expire_by_the_clock_without_being_asked(
+    checkout: Any, server: LocalStripe, endpoint: Endpoint
+) -> None:
     checkout()
     server.control.advance(86401)
     wait_until(lambda: "checkout.session.expired" in endpoint.types())
@@ -166,7 +208,9 @@ def test_expiring_cancels_the_payment_that_was_begun(checkout: Any, client: Clie
     assert client.v1.payment_intents.retrieve(pi).status == "canceled"
 
 
-def test_a_canceled_payment_cannot_be_completed_by_its_session(checkout: Any, client: Client, server: LocalStripe) -> None:
+def test_a_canceled_payment_cannot_be_completed_by_its_session(
+    checkout: Any, client: Client, server: LocalStripe
+) -> None:
     session = checkout()
     submit(session.url, number="4000000000009995")
     server.control.cancel_payment(str(client.v1.checkout.sessions.retrieve(session.id).payment_intent))
@@ -213,7 +257,11 @@ def test_a_subscription_starts_with_a_paid_invoice_and_renews(
     assert (subscription.status, subscription.metadata["plan"]) == ("active", "pro")
     wait_until(lambda: "invoice.paid" in endpoint.types())
     invoice = server.control.renew(subscription.id)
-    assert (invoice["billing_reason"], invoice["status"], invoice["amount_paid"]) == ("subscription_cycle", "paid", 2000)
+    assert (invoice["billing_reason"], invoice["status"], invoice["amount_paid"]) == (
+        "subscription_cycle",
+        "paid",
+        2000,
+    )
     line = client.v1.invoices.retrieve(invoice["id"], {"expand": ["payments"]}).lines.data[0]
     assert line.period.end > subscription["items"]["data"][0]["current_period_end"]
     assert server.control.charges(customer.id)["amount"] == 4000
@@ -223,7 +271,9 @@ def test_a_subscription_starts_with_a_paid_invoice_and_renews(
     assert types == ["checkout.session.completed"]
 
 
-def test_a_renewal_that_is_declined_is_past_due(client: Client, customer: stripe.Customer, server: LocalStripe) -> None:
+def test_a_renewal_that_is_declined_is_past_due(
+    client: Client, customer: stripe.Customer, server: LocalStripe
+) -> None:
     done = server.control.pay_checkout(subscribe(client, customer))
     server.control.behave(customer.id, times=1)
     invoice = server.control.renew(done["subscription"])
@@ -232,9 +282,15 @@ def test_a_renewal_that_is_declined_is_past_due(client: Client, customer: stripe
     assert client.v1.subscriptions.cancel(done["subscription"]).status == "canceled"
 
 
-def test_the_portal_lists_adds_and_removes_cards(client: Client, customer: stripe.Customer, card: stripe.PaymentMethod) -> None:
-    session = client.v1.billing_portal.sessions.create({"customer": customer.id, "return_url": "http://shop.test"})
+def test_the_portal_lists_adds_and_removes_cards(
+    client: Client, customer: stripe.Customer, card: stripe.PaymentMethod
+) -> None:
+    session = client.v1.billing_portal.sessions.create(
+        {"customer": customer.id, "return_url": "http://shop.test"}
+    )
     assert "4242" in requests.get(session.url, timeout=5).text
     requests.post(f"{session.url}/detach/{card.id}", timeout=5)
     requests.post(f"{session.url}/add", data={"number": "5555555555554444", "expiry": "12/40"}, timeout=5)
-    assert [m.card.last4 for m in client.v1.customers.payment_methods.list(customer.id).data if m.card] == ["4444"]
+    assert [m.card.last4 for m in client.v1.customers.payment_methods.list(customer.id).data if m.card] == [
+        "4444"
+    ]

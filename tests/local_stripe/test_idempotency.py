@@ -88,7 +88,9 @@ def test_twenty_parallel_calls_under_one_key_charge_once(
 
 
 def test_parallel_work_on_one_object_is_a_lock_timeout(client: Client, server: LocalStripe) -> None:
-    pi = client.v1.payment_intents.create({"amount": 500, "currency": "usd", "payment_method": "pm_card_visa"})
+    pi = client.v1.payment_intents.create(
+        {"amount": 500, "currency": "usd", "payment_method": "pm_card_visa"}
+    )
     path = f"/v1/payment_intents/{pi.id}/confirm"
     server.control.slow(path, 0.7)
     with ThreadPoolExecutor(2) as pool:
@@ -136,7 +138,9 @@ def test_a_lost_answer_is_found_again_by_its_key(
     assert server.control.charges()["succeeded"] == 1
 
 
-def test_a_cut_before_execution_does_nothing(charge: Any, card: stripe.PaymentMethod, server: LocalStripe) -> None:
+def test_a_cut_before_execution_does_nothing(
+    charge: Any, card: stripe.PaymentMethod, server: LocalStripe
+) -> None:
     server.control.fail(kind="cut", path="/v1/payment_intents")
     with pytest.raises(stripe.APIConnectionError):
         charge(card, key="k")
@@ -156,7 +160,9 @@ def test_refusals_on_demand_are_not_saved(
     assert charge(card, key="k").status == "succeeded"
 
 
-def test_the_sdk_retries_a_failed_call_with_the_same_key(server: LocalStripe, customer: stripe.Customer) -> None:
+def test_the_sdk_retries_a_failed_call_with_the_same_key(
+    server: LocalStripe, customer: stripe.Customer
+) -> None:
     client = stripe.StripeClient("sk_test_x", base_addresses={"api": server.url}, max_network_retries=2)
     server.control.fail(kind=503, path="/v1/customers")
     client.v1.customers.create({"email": "b@example.com"})
@@ -166,7 +172,9 @@ def test_the_sdk_retries_a_failed_call_with_the_same_key(server: LocalStripe, cu
     assert calls[0]["params"] == {"email": "b@example.com"}
 
 
-def test_latency_does_not_hold_up_other_requests(server: LocalStripe, client: Client, customer: stripe.Customer) -> None:
+def test_latency_does_not_hold_up_other_requests(
+    server: LocalStripe, client: Client, customer: stripe.Customer
+) -> None:
     server.control.slow("/v1/refunds", 0.5)
     slow = threading.Thread(target=client.v1.refunds.list)
     slow.start()

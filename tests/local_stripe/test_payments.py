@@ -19,7 +19,9 @@ def attach(client: Client, customer: stripe.Customer, name: str) -> stripe.Payme
     return client.v1.payment_methods.attach(name, {"customer": customer.id})
 
 
-def test_an_off_session_charge_succeeds_with_everything_a_receipt_needs(charge: Any, card: stripe.PaymentMethod) -> None:
+def test_an_off_session_charge_succeeds_with_everything_a_receipt_needs(
+    charge: Any, card: stripe.PaymentMethod
+) -> None:
     pi = charge(card, 500, metadata={"topup_id": "t1"})
     assert (pi.status, pi.amount_received, pi.metadata["topup_id"]) == ("succeeded", 500, "t1")
     paid = pi.latest_charge
@@ -36,7 +38,11 @@ def test_a_decline_carries_the_whole_payment_intent(
     with pytest.raises(stripe.CardError) as caught:
         charge(card)
     error = caught.value.error
-    assert (caught.value.http_status, error.code, error.decline_code) == (402, "card_declined", "generic_decline")
+    assert (caught.value.http_status, error.code, error.decline_code) == (
+        402,
+        "card_declined",
+        "generic_decline",
+    )
     pi = error.payment_intent
     assert (pi.status, pi.payment_method) == ("requires_payment_method", None)
     assert pi.last_payment_error.code == error.code
@@ -58,7 +64,9 @@ def test_authentication_off_session_is_a_402_and_not_requires_action(
     assert error.payment_intent.status == "requires_payment_method"
 
 
-def test_error_on_requires_action_is_its_own_decline_code(client: Client, customer: stripe.Customer, charge: Any) -> None:
+def test_error_on_requires_action_is_its_own_decline_code(
+    client: Client, customer: stripe.Customer, charge: Any
+) -> None:
     card = attach(client, customer, "pm_card_authenticationRequired")
     with pytest.raises(stripe.CardError) as caught:
         charge(card, off_session=False, error_on_requires_action=True, automatic_payment_methods=NO_REDIRECTS)
@@ -85,7 +93,9 @@ def test_a_failed_payment_is_recovered_on_session(
     assert server.control.charges(customer.id)["succeeded"] == 1
 
 
-def test_refused_authentication_leaves_the_payment_open(client: Client, customer: stripe.Customer, server: LocalStripe) -> None:
+def test_refused_authentication_leaves_the_payment_open(
+    client: Client, customer: stripe.Customer, server: LocalStripe
+) -> None:
     card = attach(client, customer, "pm_card_authenticationRequired")
     pi = client.v1.payment_intents.create(
         {
@@ -107,10 +117,18 @@ def test_a_card_set_up_on_session_pays_off_session_afterwards(
     client: Client, customer: stripe.Customer, charge: Any, server: LocalStripe
 ) -> None:
     method = client.v1.payment_methods.create(
-        {"type": "card", "card": {"number": "4000002500003155", "exp_month": 12, "exp_year": 2040, "cvc": "123"}}
+        {
+            "type": "card",
+            "card": {"number": "4000002500003155", "exp_month": 12, "exp_year": 2040, "cvc": "123"},
+        }
     )
     intent = client.v1.setup_intents.create(
-        {"customer": customer.id, "payment_method": method.id, "confirm": True, "return_url": "http://shop.test"}
+        {
+            "customer": customer.id,
+            "payment_method": method.id,
+            "confirm": True,
+            "return_url": "http://shop.test",
+        }
     )
     assert intent.status == "requires_action"
     server.control.authenticate(intent.id)
@@ -146,7 +164,9 @@ def test_the_control_decides_how_the_next_charges_end(
     assert server.control.charges(customer.id) == {"succeeded": 1, "failed": 2, "amount": 500, "refunded": 0}
 
 
-@pytest.mark.parametrize(("outcome", "status"), [("succeeded", "succeeded"), ("failed", "requires_payment_method")])
+@pytest.mark.parametrize(
+    ("outcome", "status"), [("succeeded", "succeeded"), ("failed", "requires_payment_method")]
+)
 def test_a_processing_payment_ends_when_told(
     server: LocalStripe, client: Client, charge: Any, card: stripe.PaymentMethod, outcome: str, status: str
 ) -> None:
@@ -209,9 +229,14 @@ def test_confirming_without_a_card_or_return_url_is_refused(client: Client) -> N
         client.v1.payment_intents.confirm(pi.id, {"payment_method": "pm_card_visa"})
 
 
-def test_a_payment_method_is_never_reused_without_a_customer(client: Client, charge: Any, card: stripe.PaymentMethod) -> None:
+def test_a_payment_method_is_never_reused_without_a_customer(
+    client: Client, charge: Any, card: stripe.PaymentMethod
+) -> None:
     client.v1.payment_methods.detach(card.id)
-    for use in (lambda: charge(card), lambda: client.v1.payment_methods.attach(card.id, {"customer": "cus_x"})):
+    for use in (
+        lambda: charge(card),
+        lambda: client.v1.payment_methods.attach(card.id, {"customer": "cus_x"}),
+    ):
         with pytest.raises(stripe.InvalidRequestError) as caught:
             use()
         assert caught.value.http_status == 400
@@ -220,7 +245,9 @@ def test_a_payment_method_is_never_reused_without_a_customer(client: Client, cha
     assert caught.value.error.code is None
 
 
-def test_a_card_pays_only_with_its_own_customer(client: Client, charge: Any, card: stripe.PaymentMethod) -> None:
+def test_a_card_pays_only_with_its_own_customer(
+    client: Client, charge: Any, card: stripe.PaymentMethod
+) -> None:
     other = client.v1.customers.create({})
     with pytest.raises(stripe.InvalidRequestError, match="does not belong"):
         charge(card, customer=other.id)
@@ -237,7 +264,9 @@ def test_default_payment_method_must_be_attached_and_is_cleared_by_detach(
     assert client.v1.customers.retrieve(customer.id).invoice_settings.default_payment_method is None
 
 
-def test_a_deleted_customer_cannot_be_charged(client: Client, customer: stripe.Customer, card: stripe.PaymentMethod, charge: Any) -> None:
+def test_a_deleted_customer_cannot_be_charged(
+    client: Client, customer: stripe.Customer, card: stripe.PaymentMethod, charge: Any
+) -> None:
     assert client.v1.customers.delete(customer.id).deleted is True
     assert client.v1.customers.retrieve(customer.id).deleted is True
     assert client.v1.customers.list().data == []
@@ -260,11 +289,16 @@ def test_metadata_merges_and_empty_values_remove(client: Client) -> None:
     assert changed.metadata.to_dict() == {"b": "2", "c": "3"}
 
 
-def test_partial_refunds_add_up_and_never_pass_the_charge(client: Client, charge: Any, card: stripe.PaymentMethod) -> None:
+def test_partial_refunds_add_up_and_never_pass_the_charge(
+    client: Client, charge: Any, card: stripe.PaymentMethod
+) -> None:
     pi = charge(card, 500)
     with pytest.raises(stripe.InvalidRequestError) as caught:
         client.v1.refunds.create({"payment_intent": pi.id, "amount": 600})
-    assert caught.value.user_message == "Refund amount ($6.00) is greater than unrefunded amount on charge ($5.00)"
+    assert (
+        caught.value.user_message
+        == "Refund amount ($6.00) is greater than unrefunded amount on charge ($5.00)"
+    )
     assert (caught.value.error.code, caught.value.param) == (None, "amount")
     with pytest.raises(stripe.InvalidRequestError) as caught:
         client.v1.refunds.create({"payment_intent": pi.id, "amount": -1})
@@ -307,7 +341,9 @@ def test_disputes_withdraw_refuse_refunds_and_restore(
     assert types == ["charge.dispute.funds_reinstated"]
 
 
-def test_lists_page_by_cursor_window_and_customer(client: Client, charge: Any, card: stripe.PaymentMethod, customer: stripe.Customer) -> None:
+def test_lists_page_by_cursor_window_and_customer(
+    client: Client, charge: Any, card: stripe.PaymentMethod, customer: stripe.Customer
+) -> None:
     ids = [charge(card, 500 + place).id for place in range(5)]
     client.v1.payment_intents.create({"amount": 500, "currency": "usd"})
     first = client.v1.payment_intents.list({"customer": customer.id, "limit": 2})
@@ -337,9 +373,14 @@ def test_a_publishable_key_confirms_with_the_client_secret_only(server: LocalStr
     url = f"{server.url}/v1/payment_intents/{pi.id}/confirm"
     form = {"key": "pk_test_local", "payment_method": "pm_card_visa", "return_url": "http://shop.test"}
     assert requests.post(url, {**form, "client_secret": "wrong"}, timeout=5).status_code == 401
-    assert requests.post(url, {**form, "client_secret": pi.client_secret}, timeout=5).json()["status"] == "succeeded"
+    assert (
+        requests.post(url, {**form, "client_secret": pi.client_secret}, timeout=5).json()["status"]
+        == "succeeded"
+    )
 
 
 def test_a_call_that_stripe_does_not_have_is_404(server: LocalStripe) -> None:
-    answer = requests.get(f"{server.url}/v1/nothing", headers={"Authorization": "Bearer sk_test_x"}, timeout=5)
+    answer = requests.get(
+        f"{server.url}/v1/nothing", headers={"Authorization": "Bearer sk_test_x"}, timeout=5
+    )
     assert answer.status_code == 404

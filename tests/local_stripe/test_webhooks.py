@@ -30,7 +30,9 @@ def test_deliveries_verify_with_the_sdk_and_name_the_causing_call(
     assert event.request.id == pi.last_response.request_id
 
 
-def test_a_top_up_sends_what_stripe_sends(charge: Any, card: stripe.PaymentMethod, endpoint: Endpoint, server: LocalStripe) -> None:
+def test_a_top_up_sends_what_stripe_sends(
+    charge: Any, card: stripe.PaymentMethod, endpoint: Endpoint, server: LocalStripe
+) -> None:
     server.control.behave(card.id, times=1)
     with pytest.raises(stripe.CardError):
         charge(card)
@@ -63,7 +65,9 @@ def test_an_endpoint_that_fails_gets_the_event_again_newly_signed(
     assert client.v1.events.list({"delivery_success": False}).data == []
 
 
-def test_a_changed_secret_signs_the_next_delivery(client: Client, endpoint: Endpoint, server: LocalStripe) -> None:
+def test_a_changed_secret_signs_the_next_delivery(
+    client: Client, endpoint: Endpoint, server: LocalStripe
+) -> None:
     server.control.set_webhook(secret="whsec_rolled")
     client.v1.customers.create({})
     wait_until(lambda: endpoint.rejected)
@@ -83,7 +87,9 @@ def test_lost_events_are_still_listed(client: Client, endpoint: Endpoint, server
     wait_until(lambda: "customer.created" in endpoint.types())
 
 
-def test_held_events_are_released_in_the_order_asked_for(client: Client, endpoint: Endpoint, server: LocalStripe) -> None:
+def test_held_events_are_released_in_the_order_asked_for(
+    client: Client, endpoint: Endpoint, server: LocalStripe
+) -> None:
     server.control.webhooks("hold")
     for name in "abc":
         client.v1.customers.create({"name": name})
@@ -94,7 +100,9 @@ def test_held_events_are_released_in_the_order_asked_for(client: Client, endpoin
     assert [event["data"]["object"]["name"] for event in endpoint.events] == ["c", "b", "a"]
 
 
-def test_events_are_duplicated_and_delayed_on_demand(client: Client, endpoint: Endpoint, server: LocalStripe) -> None:
+def test_events_are_duplicated_and_delayed_on_demand(
+    client: Client, endpoint: Endpoint, server: LocalStripe
+) -> None:
     server.control.webhooks("duplicate", times=1)
     client.v1.customers.create({})
     wait_until(lambda: len(endpoint.events) == 2)
@@ -116,11 +124,15 @@ def test_a_payment_from_the_dashboard_has_no_metadata_and_no_request(
 ) -> None:
     pi = server.control.pay_from_dashboard(customer.id, 700)
     assert (pi["status"], pi["metadata"]) == ("succeeded", {})
-    event = wait_until(lambda: next((e for e in endpoint.events if e["type"] == "payment_intent.succeeded"), None))
+    event = wait_until(
+        lambda: next((e for e in endpoint.events if e["type"] == "payment_intent.succeeded"), None)
+    )
     assert event["request"] == {"id": None, "idempotency_key": None}
 
 
-def test_updates_carry_the_previous_attributes(client: Client, customer: stripe.Customer, endpoint: Endpoint) -> None:
+def test_updates_carry_the_previous_attributes(
+    client: Client, customer: stripe.Customer, endpoint: Endpoint
+) -> None:
     client.v1.customers.update(customer.id, {"name": "Ada", "metadata": {"a": "1"}})
     event = wait_until(lambda: next((e for e in endpoint.events if e["type"] == "customer.updated"), None))
     assert event["data"]["previous_attributes"]["name"] is None
@@ -131,8 +143,12 @@ def test_there_is_no_event_for_a_new_payment_method(client: Client) -> None:
     assert client.v1.events.list().data == []
 
 
-def test_several_types_can_be_listed(client: Client, customer: stripe.Customer, card: stripe.PaymentMethod) -> None:
-    found = client.v1.events.list({"types": ["customer.created", "payment_method.attached"], "created": {"gte": 1}})
+def test_several_types_can_be_listed(
+    client: Client, customer: stripe.Customer, card: stripe.PaymentMethod
+) -> None:
+    found = client.v1.events.list(
+        {"types": ["customer.created", "payment_method.attached"], "created": {"gte": 1}}
+    )
     assert [event.type for event in found.data] == ["payment_method.attached", "customer.created"]
 
 
@@ -143,7 +159,9 @@ def test_the_clock_can_be_moved(client: Client, server: LocalStripe) -> None:
 
 def test_state_and_undelivered_events_survive_a_restart(endpoint: Endpoint, tmp_path: Any) -> None:
     settings: dict[str, Any] = {"state": str(tmp_path / "stripe.db"), "webhook_secret": SECRET}
-    with LocalStripe.start(webhook_url="http://127.0.0.1:9/nobody", retry_delays=(30.0,), **settings) as first:
+    with LocalStripe.start(
+        webhook_url="http://127.0.0.1:9/nobody", retry_delays=(30.0,), **settings
+    ) as first:
         client = stripe.StripeClient("sk_test_x", base_addresses={"api": first.url})
         made = client.v1.customers.create({}, {"idempotency_key": "k"})
         wait_until(lambda: first.control.deliveries()[0]["attempts"] == 1)
@@ -158,7 +176,9 @@ def test_the_http_control_does_what_the_python_control_does(
     server: LocalStripe, charge: Any, card: stripe.PaymentMethod, customer: stripe.Customer, client: Client
 ) -> None:
     local = f"{server.url}/_local"
-    requests.post(f"{local}/behave", json={"id": card.id, "decline_code": "stolen_card", "times": 1}, timeout=5)
+    requests.post(
+        f"{local}/behave", json={"id": card.id, "decline_code": "stolen_card", "times": 1}, timeout=5
+    )
     with pytest.raises(stripe.CardError):
         charge(card)
     assert requests.get(f"{local}/charges?customer={customer.id}", timeout=5).json()["failed"] == 1

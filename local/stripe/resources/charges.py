@@ -175,8 +175,8 @@ def list_balance_transactions(call: Call) -> Obj:
 def balance(call: Call) -> Obj:
     totals: dict[str, int] = {"usd": 0}
     rows = call.engine.store.db.execute(
-        "select json_extract(body, '$.currency'), sum(json_extract(body, '$.net')) from objects "
-        "where kind = 'balance_transaction' group by 1"
+        "select json_extract(body, '$.currency'), sum(json_extract(body, '$.net')) from objects where kind "
+        "= 'balance_transaction' group by 1"
     )
     totals.update({row[0]: row[1] for row in rows})
     available = [

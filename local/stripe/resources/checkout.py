@@ -58,7 +58,8 @@ def _expiry(call: Call) -> int:
     left = given - call.now()
     if not _HALF_HOUR - 60 <= left <= _DAY + 60:
         raise invalid(
-            "The `expires_at` timestamp must be at least 30 minutes and at most 24 hours from Checkout Session creation.",
+            "The `expires_at` timestamp must be at least 30 minutes and at most 24 hours from Checkout "
+            "Session creation.",
             "expires_at",
         )
     return int(given)
@@ -100,8 +101,8 @@ def _line_item(call: Call, data: dict[str, Any], place: int, mode: str) -> Obj:
         raise missing_param(f"{param}[price]")
     if unit["type"] == "recurring" and mode == "payment":
         raise invalid(
-            "You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode or "
-            "use only one-time prices.",
+            "You specified `payment` mode but passed a recurring price. Either switch to `subscription` "
+            "mode or use only one-time prices.",
             param,
         )
     quantity = data.get("quantity")
@@ -146,7 +147,44 @@ def details(email: str | None, name: str | None) -> dict[str, Any]:
 def _blank(call: Call, mode: str) -> Obj:
     id = f"cs_test_{call.engine.token(58)}"
     nothing = dict.fromkeys(
-        ["after_expiration", "allow_promotion_codes", "amount_subtotal", "amount_total", "billing_address_collection", "cancel_url", "client_reference_id", "client_secret", "collected_information", "consent", "consent_collection", "currency", "currency_conversion", "customer", "customer_account", "customer_creation", "customer_details", "customer_email", "invoice", "invoice_creation", "locale", "origin_context", "payment_intent", "payment_link", "payment_method_configuration_details", "permissions", "recovered_from", "saved_payment_method_options", "setup_intent", "shipping_address_collection", "shipping_cost", "submit_type", "subscription", "success_url", "total_details", "wallet_options"]
+        [
+            "after_expiration",
+            "allow_promotion_codes",
+            "amount_subtotal",
+            "amount_total",
+            "billing_address_collection",
+            "cancel_url",
+            "client_reference_id",
+            "client_secret",
+            "collected_information",
+            "consent",
+            "consent_collection",
+            "currency",
+            "currency_conversion",
+            "customer",
+            "customer_account",
+            "customer_creation",
+            "customer_details",
+            "customer_email",
+            "invoice",
+            "invoice_creation",
+            "locale",
+            "origin_context",
+            "payment_intent",
+            "payment_link",
+            "payment_method_configuration_details",
+            "permissions",
+            "recovered_from",
+            "saved_payment_method_options",
+            "setup_intent",
+            "shipping_address_collection",
+            "shipping_cost",
+            "submit_type",
+            "subscription",
+            "success_url",
+            "total_details",
+            "wallet_options",
+        ]
     )
     return {
         **nothing,
@@ -229,8 +267,8 @@ def expire(call: Call, session: str) -> Obj:
     found = load(call, session)
     if found["status"] != "open":
         raise invalid(
-            f'Only Checkout Sessions with a status in ["open"] can be expired. This Checkout Session has a status of '
-            f"{found['status']}."
+            'Only Checkout Sessions with a status in ["open"] can be expired. This Checkout Session has a '
+            f"status of {found['status']}."
         )
     return close(call, found)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 from local.stripe import charging
@@ -17,6 +18,7 @@ from local.stripe.store import Obj, public
 
 MINIMUM = {"usd": 50, "eur": 50, "gbp": 30, "chf": 50, "cad": 50, "aud": 50, "jpy": 50}
 MAXIMUM = 99_999_999
+_CURRENCY = re.compile(r"^[a-z]{3}$")
 _PLAIN = (
     "description",
     "receipt_email",
@@ -51,7 +53,7 @@ def create(call: Call) -> Obj:
 
 def check_amount(amount: int, currency: str) -> None:
     """At least one, at least the currency's minimum, at most eight digits."""
-    if len(currency) != 3 or not currency.isalpha():
+    if not _CURRENCY.match(currency):
         raise invalid(
             f"Invalid currency: {currency}. Stripe currently supports these currencies: usd, eur, gbp",
             "currency",
@@ -96,13 +98,13 @@ def _payment_method(call: Call, pi: Obj) -> Obj | None:
         return pm
     if pi["customer"] is None:
         raise invalid(
-            f"The PaymentMethod {id} belongs to the Customer {pm['customer']}. Please include the Customer in the "
-            "`customer` parameter on the PaymentIntent.",
+            f"The PaymentMethod {id} belongs to the Customer {pm['customer']}. Please include the Customer "
+            "in the `customer` parameter on the PaymentIntent.",
             "payment_method",
         )
     raise invalid(
-        f"The PaymentMethod {id} does not belong to the Customer {pi['customer']} you supplied. Please use this "
-        "PaymentMethod with the Customer that it belongs to instead.",
+        f"The PaymentMethod {id} does not belong to the Customer {pi['customer']} you supplied. Please use "
+        "this PaymentMethod with the Customer that it belongs to instead.",
         "payment_method",
     )
 
@@ -123,9 +125,9 @@ def update(call: Call, intent: str) -> Obj:
     params = call.params
     if pi["status"] not in _OPEN and set(params) - {"metadata", "description", "expand", "receipt_email"}:
         raise unexpected_state(
-            f"This PaymentIntent could not be updated because it has a status of {pi['status']}. You may only update a "
-            "PaymentIntent with one of the following statuses: requires_payment_method, requires_confirmation, "
-            "requires_action.",
+            f"This PaymentIntent could not be updated because it has a status of {pi['status']}. You may "
+            "only update a PaymentIntent with one of the following statuses: requires_payment_method, "
+            "requires_confirmation, requires_action.",
             payment_intent=public(pi),
         )
     if "amount" in params or "currency" in params:
@@ -156,9 +158,9 @@ def _confirm(call: Call, pi: Obj) -> Obj:
     params = call.params
     if pi["payment_method"] is None:
         raise unexpected_state(
-            "You cannot confirm this PaymentIntent because it's missing a payment method. You can either update the "
-            "PaymentIntent with a payment method and then confirm it again, or confirm it again directly with a payment "
-            "method or ConfirmationToken.",
+            "You cannot confirm this PaymentIntent because it's missing a payment method. You can either "
+            "update the PaymentIntent with a payment method and then confirm it again, or confirm it again "
+            "directly with a payment method or ConfirmationToken.",
             payment_intent=public(pi),
         )
     pm = call.get("payment_method", pi["payment_method"], "payment_method", 400)
@@ -177,22 +179,19 @@ def _confirm(call: Call, pi: Obj) -> Obj:
 def _check_return_url(pi: Obj, params: dict[str, Any], off_session: bool) -> None:
     automatic = pi["automatic_payment_methods"] or {}
     redirects = automatic.get("enabled") and automatic.get("allow_redirects") == "always"
-    if (
-        redirects
-        and "allowed_payment_method_types" not in pi
-        and not params.get("return_url")
-        and not off_session
-    ):
-        if not params.get("use_stripe_sdk"):
-            raise invalid(
-                "This PaymentIntent is configured to accept payment methods enabled in your Dashboard. Because some of "
-                "these payment methods might redirect your customer off of your page, you must provide a `return_url`. "
-                "If you don't want to accept redirect-based payment methods, set `automatic_payment_methods[enabled]` to "
-                "`true` and `automatic_payment_methods[allow_redirects]` to `never` when creating Setup Intents and "
-                "Payment Intents.",
-                "return_url",
-                payment_intent=public(pi),
-            )
+    listed = "allowed_payment_method_types" in pi
+    returns = params.get("return_url") or params.get("use_stripe_sdk")
+    if redirects and not (listed or returns or off_session):
+        raise invalid(
+            "This PaymentIntent is configured to accept payment methods enabled in your Dashboard. Because "
+            "some of these payment methods might redirect your customer off of your page, you must provide "
+            "a `return_url`. If you don't want to accept redirect-based payment methods, set "
+            "`automatic_payment_methods[enabled]` to `true` and "
+            "`automatic_payment_methods[allow_redirects]` to `never` when creating Setup Intents and "
+            "Payment Intents.",
+            "return_url",
+            payment_intent=public(pi),
+        )
 
 
 @route("post", "/v1/payment_intents/{intent}/cancel")
@@ -200,8 +199,8 @@ def cancel(call: Call, intent: str) -> Obj:
     pi = call.get("payment_intent", intent, "intent")
     if pi.get("_session"):
         raise unexpected_state(
-            "You cannot cancel a PaymentIntent that was created by a Checkout Session. Expire the Checkout Session "
-            f"{pi['_session']} instead.",
+            "You cannot cancel a PaymentIntent that was created by a Checkout Session. Expire the Checkout "
+            f"Session {pi['_session']} instead.",
             payment_intent=public(pi),
         )
     return cancel_intent(call, pi, call.params.get("cancellation_reason"))
@@ -211,8 +210,8 @@ def cancel_intent(call: Call, pi: Obj, reason: str | None = None) -> Obj:
     """Cancel a PaymentIntent whose status allows it."""
     if pi["status"] not in _OPEN:
         raise unexpected_state(
-            f"You cannot cancel this PaymentIntent because it has a status of {pi['status']}. Only a PaymentIntent with "
-            f"one of the following statuses may be canceled: {_CANCELABLE}.",
+            f"You cannot cancel this PaymentIntent because it has a status of {pi['status']}. Only a "
+            f"PaymentIntent with one of the following statuses may be canceled: {_CANCELABLE}.",
             payment_intent=public(pi),
         )
     pi.update(status="canceled", canceled_at=call.now(), cancellation_reason=reason, next_action=None)

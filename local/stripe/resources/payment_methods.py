@@ -1,9 +1,9 @@
-"""PaymentMethods: cards by number or `pm_card_*` name, attached to at most one customer, never again once detached."""
+"""PaymentMethods: cards by number or `pm_card_*` name, of one customer, unusable once detached."""
 
 from __future__ import annotations
 
 import copy
-import datetime
+import datetime as dt
 from typing import Any
 
 from local.stripe import cards
@@ -14,6 +14,9 @@ from local.stripe.objects import billing_details, card_payment_method
 from local.stripe.resources.customers import living
 from local.stripe.routing import changed, merge_metadata, route
 from local.stripe.store import Obj
+
+_CENTURY = 2000
+_SHORT_YEARS, _MONTHS = range(100), range(1, 13)
 
 
 @route("post", "/v1/payment_methods")
@@ -37,9 +40,9 @@ def from_data(call: Call, data: dict[str, Any]) -> Obj:
     if not cards.luhn(number):
         raise card_error("Your card number is incorrect.", "incorrect_number", param="number")
     expiry = (int(card.get("exp_month", 0)), int(card.get("exp_year", 0)))
-    year = expiry[1] + 2000 if 0 <= expiry[1] < 100 else expiry[1]
-    now = datetime.datetime.fromtimestamp(call.now(), datetime.UTC)
-    if not 1 <= expiry[0] <= 12:
+    year = expiry[1] + _CENTURY if expiry[1] in _SHORT_YEARS else expiry[1]
+    now = dt.datetime.fromtimestamp(call.now(), dt.UTC)
+    if expiry[0] not in _MONTHS:
         raise card_error(
             "Your card's expiration month is invalid.", "invalid_expiry_month", param="exp_month"
         )
@@ -56,7 +59,7 @@ def _card(call: Call, number: str, expiry: tuple[int, int], billing: Any = None)
 def _clone(call: Call, name: str, billing: Any = None) -> Obj:
     if name not in cards.MAGIC:
         raise missing_object("payment_method", name, "payment_method", 400)
-    year = datetime.datetime.fromtimestamp(call.now(), datetime.UTC).year + 1
+    year = dt.datetime.fromtimestamp(call.now(), dt.UTC).year + 1
     return _card(call, cards.MAGIC[name], (9, year), billing)
 
 
@@ -71,9 +74,10 @@ def check_usable(pm: Obj) -> None:
     """A PaymentMethod without a customer is good for one use."""
     if pm["customer"] is None and (pm.get("_detached") or pm.get("_used")):
         raise invalid(
-            "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment, shared with a "
-            "connected account without Customer attachment, or was detached from a Customer. It may not be used again. To "
-            "use a PaymentMethod multiple times, you must attach it to a Customer first."
+            "The provided PaymentMethod was previously used with a PaymentIntent without Customer "
+            "attachment, shared with a connected account without Customer attachment, or was detached from "
+            "a Customer. It may not be used again. To use a PaymentMethod multiple times, you must attach "
+            "it to a Customer first."
         )
 
 

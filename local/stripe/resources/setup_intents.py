@@ -136,8 +136,8 @@ def _open(call: Call, id: str, verb: str) -> Obj:
 def _confirm(call: Call, intent: Obj) -> Obj:
     if intent["payment_method"] is None:
         raise unexpected_state(
-            "You cannot confirm this SetupIntent because it's missing a payment method. Update the SetupIntent with a "
-            "payment method and then confirm it again.",
+            "You cannot confirm this SetupIntent because it's missing a payment method. Update the "
+            "SetupIntent with a payment method and then confirm it again.",
             setup_intent=public(intent),
         )
     pm = call.get("payment_method", intent["payment_method"], "payment_method", 400)

@@ -1,4 +1,4 @@
-"""Subscriptions, invoices and invoice payments, read; they are made by Checkout and by renewals (`billing.py`)."""
+"""Reading subscriptions, invoices and invoice payments; Checkout and renewals make them (`billing.py`)."""
 
 from __future__ import annotations
 
