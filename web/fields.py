@@ -78,13 +78,15 @@ def _credits_schema(**more: Any) -> WithJsonSchema:
     )
 
 
-# Names and references that callers choose.
+# Names and references that callers choose. In these patterns `$` is the very end, before no line feed either.
 Text = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_printable)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_no_control)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_no_control)]
-AccountId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,99}\z")]
-Email = Annotated[str, StringConstraints(max_length=320, pattern=r"^[^\s@\p{C}]+@[^\s@\p{C}]+\z")]
-UserId = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\z")]
+AccountId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,99}$")]
+Email = Annotated[
+    str, StringConstraints(max_length=320, pattern=r"^[^\s@]+@[^\s@]+$"), AfterValidator(_printable)
+]
+UserId = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
 SmallObject = Annotated[
     dict[str, Any],
     PlainValidator(_small_object, json_schema_input_type=dict[str, Any]),
@@ -111,7 +113,7 @@ CreditsOut = Annotated[
     ),
 ]
 
-Currency = Annotated[str, StringConstraints(pattern=r"^[a-z]{3}\z")]
+Currency = Annotated[str, StringConstraints(pattern=r"^[a-z]{3}$")]
 
 
 class Money(Body):

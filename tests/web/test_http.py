@@ -5,20 +5,30 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import hypothesis
 import pytest
 import schemathesis
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import HealthCheck
+from schemathesis import checks
+from schemathesis.specs.openapi import checks as specs
 
 from local.embedded import Redis
 from shared import db, usage_events
 from shared.ledger import Ledger
 from shared.queue import Queue
 from tests.support import Database, free_port
-from tests.web.conftest import KeyMaker, make_settings
+from tests.web.conftest import ALL_SCOPES, KeyMaker, make_settings
 from web import create_app
 from web.endpoints import REGISTRY
 
+CHECKS = (
+    checks.not_a_server_error,
+    specs.status_code_conformance,
+    specs.content_type_conformance,
+    specs.response_schema_conformance,
+)
 NOT_OF_THE_API = re.compile(r"/(static|billing|local)(/|$)")
 
 
@@ -151,3 +161,25 @@ def test_catalogue_is_public(client: FlaskClient) -> None:
     ]
     assert len(client.get("/api/billing/plans").json["data"]) >= 3
     assert client.get("/api/billing/actions").json["data"]
+
+
+@pytest.mark.slow
+def test_generated_requests_are_answered_as_documented(app: Flask, key: KeyMaker, acme: str) -> None:
+    """No 5xx, no undocumented status or content type, no answer that its schema does not allow."""
+    schema = schemathesis.openapi.from_wsgi("/openapi.json", app)
+    token = key(ALL_SCOPES, acme)
+    checked = 0
+    for operation in (found.ok() for found in schema.get_all_operations()):
+        if operation.path == "/readyz":  # 503 is its answer as long as no scheduler runs
+            continue
+
+        @hypothesis.settings(
+            max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+        )
+        @hypothesis.given(case=operation.as_strategy())
+        def check(case: schemathesis.Case) -> None:
+            case.call_and_validate(headers=token, checks=CHECKS)
+
+        check()
+        checked += 1
+    assert checked > 15
