@@ -3,20 +3,10 @@
 create or replace function billing._book_usage(p_lines billing.usage_line[])
   returns void
   language plpgsql volatile security definer set search_path = '' as $$
-declare
-  v_account text;
 begin
   if p_lines is null then
     return;
   end if;
-  for v_account in
-    select b.account_id from billing.credit_balances b
-     where b.account_id in (select l.account_id from unnest(p_lines) l) and b.next_expiry_at <= now()
-     order by b.account_id
-  loop
-    perform billing._expire_account_lots(v_account);
-  end loop;
-
   with totals as (
     select l.account_id, l.transaction_id, sum(l.credits)::bigint as credits, count(*) as lines, min(l.event_id) as event_id,
            min(l.occurred_at) as occurred_at

@@ -18,6 +18,9 @@ begin
   if p_credits not between 1 and 1000000000000000 then
     raise exception using errcode = 'RF008', message = 'A spend is between 0.000001 and 1000000000 credits.';
   end if;
+  if length(coalesce(p_event->>'id', '')) not between 1 and 255 then
+    raise exception using errcode = 'RF008', message = 'An event has an id of 1 to 255 characters.';
+  end if;
   if v_balance.next_expiry_at <= now() then
     perform billing._expire_account_lots(p_account_id);
     return null;

@@ -12,10 +12,20 @@ declare
   v_accounts jsonb;
   v_due      jsonb;
   v_known    integer;
+  v_account  text;
 begin
   perform from billing.credit_balances
     where account_id in (select l.account_id from unnest(v_lines) l where l.code is null)
     order by account_id for no key update;
+
+  -- Before the entries get their ids, so that the ledger's order is that of its balances.
+  for v_account in
+    select account_id from billing.credit_balances
+     where account_id in (select l.account_id from unnest(v_lines) l where l.code is null) and next_expiry_at <= now()
+     order by account_id
+  loop
+    perform billing._expire_account_lots(v_account);
+  end loop;
 
   with ids as (
     select a.account_id, nextval('billing.credit_transactions_id_seq') as transaction_id

@@ -33,6 +33,7 @@ begin
      where b.account_id = p_account_id
        and b.balance - b.held + b.overdraft >= v_credits
        and v_credits between 1 and 1000000000000000
+       and length(v_event_id) between 1 and 255
        and b.next_expiry_at > now()
        and b.status <> 'paused'
     returning b.balance, b.balance - b.held + b.overdraft, b.status,

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import psycopg
 import pytest
-from psycopg import sql
 from psycopg.rows import dict_row
 
 from shared.db import Database as Seam
 from shared.errors import Refused
 from shared.ledger import Ledger
-from tests.support import Database
+from tests.support import Database, wait_until
 
 T = TypeVar("T")
 CREDIT = 1_000_000
@@ -32,8 +30,10 @@ class Books:
         self.ledger = Ledger(seam)
         self.connection = database.connect()
         self._ids = itertools.count(1)
+        self._threads = ThreadPoolExecutor(4)
 
     def close(self) -> None:
+        self._threads.shutdown()
         self.connection.close()
         self.ledger.database.close()
 
@@ -54,7 +54,9 @@ class Books:
 
     def lots(self, account: str = "a") -> dict[str, float]:
         """What is left of each lot, by the name it was granted under."""
-        rows = self.query("select * from billing.credit_lots where account_id = %s order by id", account)
+        rows = self.query(
+            "select source, remaining from billing.credit_lots where account_id = %s order by id", account
+        )
         return {row["source"].partition(":")[2]: row["remaining"] / CREDIT for row in rows}
 
     def settings(self, account: str = "a") -> dict[str, Any]:
@@ -99,7 +101,8 @@ class Books:
         assert caught.value.code == code
 
     def assert_sound(self) -> None:
-        assert self.ledger.check_invariants() == []
+        violations = self.ledger.check_invariants()
+        assert not violations, violations
 
     # Acting
 
@@ -152,6 +155,15 @@ class Books:
             self.connection.execute("set local session_replication_role = replica")
             for row in columns:
                 self.connection.execute(f"update billing.{row['t']} set {row['sets']}".encode())
+
+    def start(self, call: Callable[[], T]) -> Future[T]:
+        """The call, running in another thread."""
+        return self._threads.submit(call)
+
+    def await_blocked(self) -> None:
+        """Until a connection of this database waits for a lock."""
+        waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        wait_until(lambda: self.value(waiting), message="a call that waits for a lock")
 
     def together(self, count: int, call: Callable[[int], T]) -> list[T | Exception]:
         """The answers, or the errors, of that many calls made at once."""
