@@ -10,35 +10,14 @@ from local.stripe.objects import balance_transaction
 from local.stripe.routing import changed
 from local.stripe.store import Obj
 
-_EVIDENCE = [
-    "access_activity_log",
-    "billing_address",
-    "cancellation_policy",
-    "cancellation_policy_disclosure",
-    "cancellation_rebuttal",
-    "customer_communication",
-    "customer_email_address",
-    "customer_name",
-    "customer_purchase_ip",
-    "customer_signature",
-    "duplicate_charge_documentation",
-    "duplicate_charge_explanation",
-    "duplicate_charge_id",
-    "product_description",
-    "receipt",
-    "refund_policy",
-    "refund_policy_disclosure",
-    "refund_refusal_explanation",
-    "service_date",
-    "service_documentation",
-    "shipping_address",
-    "shipping_carrier",
-    "shipping_date",
-    "shipping_documentation",
-    "shipping_tracking_number",
-    "uncategorized_file",
-    "uncategorized_text",
-]
+_EVIDENCE = (
+    "access_activity_log billing_address cancellation_policy cancellation_policy_disclosure "
+    "cancellation_rebuttal customer_communication customer_email_address customer_name "
+    "customer_purchase_ip customer_signature duplicate_charge_documentation duplicate_charge_explanation "
+    "duplicate_charge_id product_description receipt refund_policy refund_policy_disclosure "
+    "refund_refusal_explanation service_date service_documentation shipping_address shipping_carrier "
+    "shipping_date shipping_documentation shipping_tracking_number uncategorized_file uncategorized_text"
+)
 
 
 def open_dispute(
@@ -98,7 +77,7 @@ def _source(dispute: Obj) -> Obj:
 
 
 def _build(call: Call, charge: Obj, amount: int, reason: str, inquiry: bool) -> Obj:
-    evidence: dict[str, Any] = dict.fromkeys(_EVIDENCE)
+    evidence: dict[str, Any] = dict.fromkeys(_EVIDENCE.split())
     brand = charge["payment_method_details"]["card"]["brand"]
     return {
         "id": call.id("du"),

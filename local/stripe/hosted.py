@@ -39,6 +39,13 @@ def blueprint(engine: Engine) -> Blueprint:
             charge = engine.need("charge", id)
         return render_template("receipt.html", charge=charge, merchant=engine.config.merchant)
 
+    @routes.get("/invoices/<id>")
+    @routes.get("/invoices/<id>/pdf")
+    def invoice(id: str) -> Page:
+        with engine.lock:
+            found = engine.need("invoice", id)
+        return render_template("invoice.html", invoice=found, merchant=engine.config.merchant)
+
     @routes.errorhandler(StripeError)
     def failed(error: StripeError) -> Page:
         return render_template(

@@ -11,39 +11,29 @@ from local.stripe.store import Obj
 
 _SECONDS = {"day": 86400, "week": 7 * 86400, "month": 30 * 86400, "year": 365 * 86400}
 
+_SUBSCRIPTION_NULLS = (
+    "application application_fee_percent billing_cycle_anchor_config billing_thresholds cancel_at "
+    "canceled_at customer_account days_until_due default_source description ended_at latest_invoice "
+    "next_pending_invoice_item_invoice on_behalf_of pause_collection pending_invoice_item_interval "
+    "pending_setup_intent pending_update schedule test_clock transfer_data trial_end trial_start"
+)
+
+_NO_TAX = {"disabled_reason": None, "enabled": False, "liability": None, "provider": None, "status": None}
+_PAYMENT_SETTINGS = ("default_mandate", "payment_method_options", "payment_method_types")
+_INVOICE_NULLS = (
+    "account_tax_ids application automatically_finalizes_at custom_fields customer_account "
+    "customer_address customer_name customer_phone customer_shipping default_payment_method "
+    "default_source description due_date ending_balance footer from_invoice last_finalization_error "
+    "latest_revision next_payment_attempt on_behalf_of receipt_number rendering shipping_cost "
+    "shipping_details statement_descriptor test_clock webhooks_delivered_at"
+)
+
 
 def subscription(call: Call, session: Obj, pm: str) -> Obj:
     now = call.now()
     id = call.id("sub")
-    nothing = dict.fromkeys(
-        [
-            "application",
-            "application_fee_percent",
-            "billing_cycle_anchor_config",
-            "billing_thresholds",
-            "cancel_at",
-            "canceled_at",
-            "customer_account",
-            "days_until_due",
-            "default_source",
-            "description",
-            "ended_at",
-            "latest_invoice",
-            "next_pending_invoice_item_invoice",
-            "on_behalf_of",
-            "pause_collection",
-            "pending_invoice_item_interval",
-            "pending_setup_intent",
-            "pending_update",
-            "schedule",
-            "test_clock",
-            "transfer_data",
-            "trial_end",
-            "trial_start",
-        ]
-    )
     subscription: Obj = {
-        **nothing,
+        **dict.fromkeys(_SUBSCRIPTION_NULLS.split()),
         "id": id,
         "object": "subscription",
         "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
@@ -125,41 +115,10 @@ def invoice(call: Call, subscription: Obj, reason: str, amount: int | None = Non
     lines = [_line(call, id, subscription, item, reason, amount) for item in subscription["items"]["data"]]
     total = sum(line["amount"] for line in lines)
     period = lines[0]["period"]
-    nothing = dict.fromkeys(
-        [
-            "account_tax_ids",
-            "application",
-            "automatically_finalizes_at",
-            "custom_fields",
-            "customer_account",
-            "customer_address",
-            "customer_name",
-            "customer_phone",
-            "customer_shipping",
-            "default_payment_method",
-            "default_source",
-            "description",
-            "due_date",
-            "ending_balance",
-            "footer",
-            "from_invoice",
-            "last_finalization_error",
-            "latest_revision",
-            "next_payment_attempt",
-            "on_behalf_of",
-            "receipt_number",
-            "rendering",
-            "shipping_cost",
-            "shipping_details",
-            "statement_descriptor",
-            "test_clock",
-            "webhooks_delivered_at",
-        ]
-    )
     customer = call.get("customer", subscription["customer"])
     details = {"metadata": subscription["metadata"], "subscription": subscription["id"]}
     invoice: Obj = {
-        **nothing,
+        **dict.fromkeys(_INVOICE_NULLS.split()),
         "id": id,
         "object": "invoice",
         "account_country": "US",
@@ -172,13 +131,7 @@ def invoice(call: Call, subscription: Obj, reason: str, amount: int | None = Non
         "attempt_count": 0,
         "attempted": False,
         "auto_advance": False,
-        "automatic_tax": {
-            "disabled_reason": None,
-            "enabled": False,
-            "liability": None,
-            "provider": None,
-            "status": None,
-        },
+        "automatic_tax": dict(_NO_TAX),
         "billing_reason": reason,
         "collection_method": "charge_automatically",
         "created": call.now(),
@@ -198,11 +151,7 @@ def invoice(call: Call, subscription: Obj, reason: str, amount: int | None = Non
         "metadata": {},
         "number": f"{customer['invoice_prefix']}-{call.engine.store.count('invoice') + 1:04d}",
         "parent": {"quote_details": None, "subscription_details": details, "type": "subscription_details"},
-        "payment_settings": {
-            "default_mandate": None,
-            "payment_method_options": None,
-            "payment_method_types": None,
-        },
+        "payment_settings": dict.fromkeys(_PAYMENT_SETTINGS),
         "period_end": period["start"],
         "period_start": period["start"],
         "post_payment_credit_notes_amount": 0,

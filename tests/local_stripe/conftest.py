@@ -119,7 +119,7 @@ def charge(client: stripe.StripeClient, customer: stripe.Customer) -> Callable[.
             **more,
         }
         options: Any = {"idempotency_key": key} if key else {}
-        return client.v1.payment_intents.create(params, options)  # type: ignore[arg-type]
+        return client.v1.payment_intents.create(params, options)
 
     return go
 
@@ -145,6 +145,6 @@ def checkout(client: stripe.StripeClient) -> Callable[..., stripe.checkout.Sessi
             ],
             **more,
         }
-        return client.v1.checkout.sessions.create(params)  # type: ignore[arg-type]
+        return client.v1.checkout.sessions.create(params)
 
     return make

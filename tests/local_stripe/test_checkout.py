@@ -265,6 +265,7 @@ def test_a_subscription_starts_with_a_paid_invoice_and_renews(
     line = client.v1.invoices.retrieve(invoice["id"], {"expand": ["payments"]}).lines.data[0]
     assert line.period.end > subscription["items"]["data"][0]["current_period_end"]
     assert server.control.charges(customer.id)["amount"] == 4000
+    assert "Pro" in requests.get(invoice["hosted_invoice_url"], timeout=5).text
     zero = server.control.renew(subscription.id, amount=0, billing_reason="subscription_update")
     assert (zero["amount_paid"], server.control.charges(customer.id)["succeeded"]) == (0, 2)
     types = [event["type"] for event in endpoint.events if event["type"].startswith("checkout")]

@@ -24,6 +24,16 @@ _ECHOED = (
     "submit_type",
 )
 
+_NULLS = (
+    "after_expiration allow_promotion_codes amount_subtotal amount_total billing_address_collection "
+    "cancel_url client_reference_id client_secret collected_information consent consent_collection "
+    "currency currency_conversion customer customer_account customer_creation customer_details "
+    "customer_email invoice invoice_creation locale origin_context payment_intent payment_link "
+    "payment_method_configuration_details permissions recovered_from saved_payment_method_options "
+    "setup_intent shipping_address_collection shipping_cost submit_type subscription success_url "
+    "total_details wallet_options"
+)
+
 
 @route("post", "/v1/checkout/sessions")
 def create(call: Call) -> Obj:
@@ -146,48 +156,8 @@ def details(email: str | None, name: str | None) -> dict[str, Any]:
 
 def _blank(call: Call, mode: str) -> Obj:
     id = f"cs_test_{call.engine.token(58)}"
-    nothing = dict.fromkeys(
-        [
-            "after_expiration",
-            "allow_promotion_codes",
-            "amount_subtotal",
-            "amount_total",
-            "billing_address_collection",
-            "cancel_url",
-            "client_reference_id",
-            "client_secret",
-            "collected_information",
-            "consent",
-            "consent_collection",
-            "currency",
-            "currency_conversion",
-            "customer",
-            "customer_account",
-            "customer_creation",
-            "customer_details",
-            "customer_email",
-            "invoice",
-            "invoice_creation",
-            "locale",
-            "origin_context",
-            "payment_intent",
-            "payment_link",
-            "payment_method_configuration_details",
-            "permissions",
-            "recovered_from",
-            "saved_payment_method_options",
-            "setup_intent",
-            "shipping_address_collection",
-            "shipping_cost",
-            "submit_type",
-            "subscription",
-            "success_url",
-            "total_details",
-            "wallet_options",
-        ]
-    )
     return {
-        **nothing,
+        **dict.fromkeys(_NULLS.split()),
         "id": id,
         "object": "checkout.session",
         "adaptive_pricing": {"enabled": False},

@@ -132,7 +132,7 @@ def update(call: Call, intent: str) -> Obj:
         )
     if "amount" in params or "currency" in params:
         pi["amount"] = params.get("amount", pi["amount"])
-        pi["currency"] = params.get("currency", pi["currency"]).lower()
+        pi["currency"] = str(params.get("currency", pi["currency"])).lower()
         check_amount(pi["amount"], pi["currency"])
     if params.get("customer"):
         pi["customer"] = living(call, params["customer"])["id"]

@@ -1,0 +1,46 @@
+"""Who may call what, and what does not exist."""
+
+from __future__ import annotations
+
+import pytest
+import requests
+import stripe
+
+from local.stripe.app import LocalStripe
+
+Client = stripe.StripeClient
+
+
+def test_unknown_objects_are_404_in_paths_and_400_in_parameters(client: Client) -> None:
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        client.v1.payment_intents.retrieve("pi_nope")
+    assert (caught.value.http_status, caught.value.code) == (404, "resource_missing")
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        client.v1.payment_intents.create({"amount": 500, "currency": "usd", "customer": "cus_nope"})
+    assert (caught.value.http_status, caught.value.param) == (400, "customer")
+
+
+def test_keys_are_checked(server: LocalStripe) -> None:
+    for key in ("sk_live_abc", "nonsense"):
+        with pytest.raises(stripe.AuthenticationError):
+            stripe.StripeClient(key, base_addresses={"api": server.url}).v1.customers.list()
+    with pytest.raises(stripe.PermissionError):
+        stripe.StripeClient("pk_test_x", base_addresses={"api": server.url}).v1.customers.list()
+
+
+def test_a_publishable_key_confirms_with_the_client_secret_only(server: LocalStripe, client: Client) -> None:
+    pi = client.v1.payment_intents.create({"amount": 500, "currency": "usd"})
+    url = f"{server.url}/v1/payment_intents/{pi.id}/confirm"
+    form = {"key": "pk_test_local", "payment_method": "pm_card_visa", "return_url": "http://shop.test"}
+    assert requests.post(url, {**form, "client_secret": "wrong"}, timeout=5).status_code == 401
+    assert (
+        requests.post(url, {**form, "client_secret": pi.client_secret}, timeout=5).json()["status"]
+        == "succeeded"
+    )
+
+
+def test_a_call_that_stripe_does_not_have_is_404(server: LocalStripe) -> None:
+    answer = requests.get(
+        f"{server.url}/v1/nothing", headers={"Authorization": "Bearer sk_test_x"}, timeout=5
+    )
+    assert answer.status_code == 404
