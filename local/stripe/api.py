@@ -131,7 +131,8 @@ class Api:
         self, request: Request, request_id: str, print_of: str | None, fault: Fault | None
     ) -> Answer:
         found = match(request.method, request.path)
-        if found is None:
+        named = f"{request.method} {request.path}" in self.engine.spec.operations
+        if found is None or (named and found[0].template != request.path):
             return self._no_route(request)
         route, ids = found
         raw = forms.decode(request.pairs)

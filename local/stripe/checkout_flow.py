@@ -24,7 +24,7 @@ def pay(
     Raises the StripeError of a decline; the session stays open then.
     """
     session = _open(call, id)
-    email = email or (session["customer_details"] or {}).get("email") or session["customer_email"]
+    email = email or known_email(session)
     if not email:
         raise invalid("Enter your email.", "email")
     pm = from_data(call, {"type": "card", "card": card, "billing_details": {"email": email, "name": name}})
@@ -36,9 +36,18 @@ def pay(
     if session["mode"] == "setup":
         return _set_up(call, session, pm)
     pi = _intent(call, session)
+    if pi["setup_future_usage"]:
+        pm["allow_redisplay"] = "limited"
     call.put(session)
     charging.pay(call, pi, pm, charging.Attempt(return_url=session["success_url"]))
     return finish(call, session, pi)
+
+
+def known_email(session: Obj) -> str | None:
+    """The email that the page shows before anybody types one."""
+    details: dict[str, Any] = session["customer_details"] or {}
+    email: str | None = details.get("email") or session["customer_email"]
+    return email
 
 
 def _forced(outcome: str) -> cards.Behaviour:

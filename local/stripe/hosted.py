@@ -106,7 +106,7 @@ def _form(engine: Engine, session: Obj, error: str | None, status: int) -> Page:
         return render_template(
             "message.html", title="Page expired", text=text, back=session["cancel_url"]
         ), 410
-    email = (session["customer_details"] or {}).get("email") or session["customer_email"] or ""
+    email = checkout_flow.known_email(session) or ""
     values = {
         "email": email,
         "number": "",

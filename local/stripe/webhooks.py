@@ -23,6 +23,7 @@ from local.stripe.engine import Delivery, Engine
 from local.stripe.store import Obj
 
 _THREADS = 4
+_GRACE = 2.0
 _DONE = range(200, 300)
 
 
@@ -158,7 +159,7 @@ class Deliverer:
             self._stopped = True
             self._wake.notify_all()
         for thread in self._threads:
-            thread.join(timeout=self.engine.config.delivery_timeout)
+            thread.join(timeout=_GRACE)
 
     def _work(self) -> None:
         while True:
@@ -183,6 +184,8 @@ class Deliverer:
         if row is None or event is None or url is None:
             return
         status, error = self._post(url, event)
+        if self._stopped:
+            return
         attempts = row["attempts"] + 1
         done = status in _DONE
         gave_up = not done and attempts >= self.engine.config.delivery_attempts

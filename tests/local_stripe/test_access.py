@@ -44,3 +44,12 @@ def test_a_call_that_stripe_does_not_have_is_404(server: LocalStripe) -> None:
         f"{server.url}/v1/nothing", headers={"Authorization": "Bearer sk_test_x"}, timeout=5
     )
     assert answer.status_code == 404
+
+
+def test_a_call_that_only_real_stripe_has_is_loud() -> None:
+    with LocalStripe.start() as server:
+        client = stripe.StripeClient("sk_test_x", base_addresses={"api": server.url})
+        with pytest.raises(stripe.APIError) as caught:
+            client.v1.payment_intents.search({"query": "status:'succeeded'"})
+        assert caught.value.http_status == 501
+        assert len(server.control.violations()) == 1

@@ -91,6 +91,13 @@ def test_without_a_customer_nothing_is_saved(
         charge(pi.payment_method)
 
 
+def test_the_customers_own_email_is_kept(
+    checkout: Any, server: LocalStripe, customer: stripe.Customer
+) -> None:
+    session = server.control.pay_checkout(checkout(customer=customer.id).id)
+    assert session["customer_details"]["email"] == "ada@example.com"
+
+
 def test_a_program_pays_over_http(checkout: Any, server: LocalStripe, client: Client) -> None:
     session = checkout()
     url = f"{server.url}/_local/checkout/{session.id}/pay"
