@@ -31,7 +31,9 @@ def from_json(value: object) -> int:
     text = value if isinstance(value, str) else str(value) if 0 <= value <= MAX_MICRO else ""
     match = _DECIMAL.fullmatch(text)
     if match is None:
-        raise ValueError('credits are a decimal string such as "12.5" with at most six decimals, not negative')
+        raise ValueError(
+            'credits are a decimal string such as "12.5" with at most six decimals, not negative'
+        )
     micro = int(match["whole"]) * MICRO + int((match["fraction"] or "").ljust(6, "0"))
     if micro > MAX_MICRO:
         raise ValueError("at most 1000000000 credits")

@@ -124,7 +124,9 @@ class PostgresDatabase:
             sqlstate = getattr(error, "sqlstate", None) or "22P05"
             raise _translate(sqlstate, str(error).partition("\n")[0], None) from error
         except psycopg.Error as error:
-            raised = _translate(error.sqlstate, error.diag.message_primary or str(error), error.diag.message_detail)
+            raised = _translate(
+                error.sqlstate, error.diag.message_primary or str(error), error.diag.message_detail
+            )
             if isinstance(raised, _Gone):
                 # The server went away under every idle connection: without this, repeats would draw them one by one.
                 self._pool.check()

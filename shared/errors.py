@@ -23,7 +23,9 @@ class RefillError(Exception):
     code = "internal_error"
     status = 500
 
-    def __init__(self, detail: str, *, code: str | None = None, status: int | None = None, **extra: Any) -> None:
+    def __init__(
+        self, detail: str, *, code: str | None = None, status: int | None = None, **extra: Any
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.code = code or self.code

@@ -43,7 +43,13 @@ class Ledger:
     # Accounts, members and keys
 
     def open_account(
-        self, account_id: str, name: str, email: str | None, owner_id: str | None, signup_credits: int, actor: str
+        self,
+        account_id: str,
+        name: str,
+        email: str | None,
+        owner_id: str | None,
+        signup_credits: int,
+        actor: str,
     ) -> Account:
         """Opens an account, its balance row and its sign-up grant, once; a known id answers the account as it is."""
         return self._call(
@@ -82,6 +88,10 @@ class Ledger:
         """The live key with this hash, or None (unknown or revoked)."""
         return self._call("find_api_key", p_hash=key_hash.hex())
 
+    def list_api_keys(self) -> list[ApiKey]:
+        """All keys, newest first."""
+        return self._call("list_api_keys")
+
     def revoke_api_key(self, name_or_prefix: str) -> list[ApiKey]:
         """Revokes by name or prefix; Refused not_found when no live key matches."""
         return self._call("revoke_api_key", p_name_or_prefix=name_or_prefix)
@@ -100,7 +110,9 @@ class Ledger:
         """Actions and what one unit costs now: action, credits, description."""
         return self._call("list_actions")
 
-    def set_action_cost(self, action: str, credits: int, description: str | None, actor: str) -> dict[str, Any]:
+    def set_action_cost(
+        self, action: str, credits: int, description: str | None, actor: str
+    ) -> dict[str, Any]:
         """A new price for an action from now on."""
         return self._call(
             "set_action_cost", p_action=action, p_credits=credits, p_description=description, p_actor=actor
@@ -117,7 +129,9 @@ class Ledger:
         """
         return self._call("spend_credits", p_account_id=account_id, p_event=Json(event))
 
-    def record_usage(self, events: list[Any], account_id: str | None = None, *, park: bool = False) -> UsageResult:
+    def record_usage(
+        self, events: list[Any], account_id: str | None = None, *, park: bool = False
+    ) -> UsageResult:
         """Books usage that already happened, each event once. An event is as in spend_credits plus account_id, unless
         the argument names the account of all. park: what cannot be booked is kept in parked_usage.
         """
@@ -125,9 +139,13 @@ class Ledger:
 
     # History
 
-    def list_transactions(self, account_id: str, limit: int, cursor: str | None, kind: str | None = None) -> Page:
+    def list_transactions(
+        self, account_id: str, limit: int, cursor: str | None, kind: str | None = None
+    ) -> Page:
         """The account's ledger, newest first."""
-        return self._call("list_transactions", p_account_id=account_id, p_limit=limit, p_cursor=cursor, p_kind=kind)
+        return self._call(
+            "list_transactions", p_account_id=account_id, p_limit=limit, p_cursor=cursor, p_kind=kind
+        )
 
     def list_usage(self, account_id: str, limit: int, cursor: str | None) -> Page:
         """The account's usage events, newest first."""
@@ -196,7 +214,9 @@ class Ledger:
 
     def attach_checkout_session(self, payment_id: str, session_id: str, url: str) -> Payment:
         """Stores the Checkout Session of a purchase, and lets the sweep ask for its outcome from a minute on."""
-        return self._call("attach_checkout_session", p_payment_id=payment_id, p_session_id=session_id, p_url=url)
+        return self._call(
+            "attach_checkout_session", p_payment_id=payment_id, p_session_id=session_id, p_url=url
+        )
 
     def get_payment(self, payment_id: str) -> Payment | None:
         """A payment by its id, or None."""

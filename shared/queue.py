@@ -66,7 +66,9 @@ def make_broker(settings: Settings, *, timeout_seconds: float) -> dramatiq.Broke
         socket_timeout=timeout_seconds,
         retry=Retry(NoBackoff(), 0),
     )
-    return RedisBroker(client=client, heartbeat_timeout=HEARTBEAT_TIMEOUT_MS, maintenance_chance=MAINTENANCE_CHANCE)
+    return RedisBroker(  # type: ignore[no-untyped-call]
+        client=client, heartbeat_timeout=HEARTBEAT_TIMEOUT_MS, maintenance_chance=MAINTENANCE_CHANCE
+    )
 
 
 class Queue:

@@ -59,7 +59,9 @@ class Settings(BaseSettings):
     @field_validator("base_url", "supabase_url", "stripe_api_base")
     @classmethod
     def _url(cls, value: str | None) -> str | None:
-        if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).netloc):
+        if value is not None and (
+            urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).netloc
+        ):
             raise ValueError("must be a URL that starts with http:// or https://")
         return value.rstrip("/") if value else value
 
@@ -96,7 +98,9 @@ class Settings(BaseSettings):
         if self.environment == "production" and self.stripe_api_base:
             return "STRIPE_API_BASE is refused in production: unset it, so that Refill talks to Stripe itself"
         if self.environment != "production" and live and self.stripe_api_base:
-            return "STRIPE_API_BASE with a live STRIPE_SECRET_KEY would send the key elsewhere: use a test key"
+            return (
+                "STRIPE_API_BASE with a live STRIPE_SECRET_KEY would send the key elsewhere: use a test key"
+            )
         return None
 
     @functools.cached_property
@@ -119,7 +123,7 @@ class Settings(BaseSettings):
 def load() -> Settings:
     """The settings from the environment; raises SettingsError naming what to set."""
     try:
-        return Settings()  # type: ignore[call-arg]  # the environment supplies them
+        return Settings()
     except ValidationError as error:
         raise SettingsError(_sentence(error)) from None
 

@@ -158,11 +158,8 @@ def _follow(app: App, topup: Topup, intent_id: str) -> None:
 
 
 def _confirm_again(app: App, topup: Topup, intent_id: str) -> None:
-    """The confirmation never reached Stripe: sent again under its key, unless the account has said no."""
-    allowed = app.ledger.get_auto_topup(topup["account_id"])
-    if not allowed["enabled"] or allowed["paused_reason"] is not None:
-        _give_up(app, topup, intent_id, "switched_off")
-    elif topup["age_seconds"] > KEY_AGE_MAX_SECONDS:
+    """The confirmation never reached Stripe: sent again under its key, if the last look still allows it."""
+    if topup["age_seconds"] > KEY_AGE_MAX_SECONDS:
         _give_up(app, topup, intent_id, "too_old")
     else:
         _confirm(app, topup, intent_id)

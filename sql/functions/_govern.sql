@@ -31,7 +31,9 @@ begin
   elsif p_topup.state = 'action_required' then
     v_pause := 'authentication_required';
     perform billing._notify(p_topup.account_id, 'topup.action_required', p_topup.id, billing._topup_json(p_topup));
-  elsif p_topup.reason in ('payment_method_unusable', 'customer_deleted', 'authentication_expired', 'stripe_refused') then
+  elsif p_topup.reason in ('payment_method_unusable', 'customer_deleted', 'authentication_expired', 'stripe_refused',
+      -- somebody canceled it at Stripe: charging again at once would undo that decision
+      'canceled_at_stripe', 'requested_by_customer', 'duplicate', 'fraudulent') then
     v_pause := p_topup.reason;
   end if;
 

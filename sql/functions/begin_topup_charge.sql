@@ -1,6 +1,7 @@
 -- The last look before money moves, under the account's lock: still allowed, still needed, still the same card?
 -- If not, the top-up is canceled and nothing is confirmed. If so, confirming_at is committed before the call leaves.
--- Callers: service. Idempotent: once begun it stays begun. Raises RF009 not_found.
+-- A repeat looks again: the caller has just read that its PaymentIntent is still unconfirmed.
+-- Callers: service. Raises RF009 not_found.
 create or replace function billing.begin_topup_charge(p_topup_id text)
   returns jsonb
   language plpgsql volatile security definer set search_path = '' as $$
@@ -15,8 +16,8 @@ begin
   end if;
   v_balance := billing._lock_account(v_topup.account_id);
   select * into v_topup from billing.topups where id = p_topup_id for update;
-  if v_topup.confirming_at is not null or v_topup.state <> 'open' then
-    return jsonb_build_object('go', v_topup.state in ('processing', 'unknown'), 'reason', v_topup.state);
+  if v_topup.state not in ('open', 'processing', 'unknown') then
+    return jsonb_build_object('go', false, 'reason', v_topup.state);
   end if;
   select case
       when not s.enabled then 'switched_off'
@@ -32,7 +33,7 @@ begin
     perform billing.finish_topup(p_topup_id, 'canceled', jsonb_build_object('reason', v_reason));
     return jsonb_build_object('go', false, 'reason', v_reason);
   end if;
-  update billing.topups set state = 'processing', confirming_at = now(), next_attempt_at = now() + interval '10 seconds'
+  update billing.topups set state = 'processing', confirming_at = coalesce(confirming_at, now()), next_attempt_at = now() + interval '10 seconds'
    where id = p_topup_id;
   update billing.payments set status = 'processing' where id = v_topup.payment_id;
   return jsonb_build_object('go', true, 'reason', null);
