@@ -9,6 +9,8 @@ create or replace function billing._settlement_complaint(p_payment billing.payme
     when exists (select from billing.payments o where o.stripe_payment_intent_id = p_facts->>'payment_intent'
                     and o.id <> p_payment.id) then 'payment_intent_of_another_payment'
     when p_facts->>'checkout_session' <> p_payment.stripe_checkout_session_id then 'checkout_session_mismatch'
+    when exists (select from billing.payments o where o.stripe_checkout_session_id = p_facts->>'checkout_session'
+                    and o.id <> p_payment.id) then 'checkout_session_of_another_payment'
     when p_facts->>'currency' is distinct from p_payment.currency then 'currency_mismatch'
     when (p_facts->>'amount_received')::bigint is distinct from p_payment.amount then 'amount_mismatch' end;
 $$;

@@ -6,7 +6,7 @@ create or replace function billing._topup_offer(
   out credits bigint, out amount bigint, out cap text, out frees_at timestamptz)
   language plpgsql stable security definer set search_path = '' as $$
 declare
-  v_package billing.credit_packages := billing._topup_package(p_settings.package_id);
+  v_package billing.credit_packages := billing._topup_package(p_settings.package_id, p_settings.currency);
   v_spent   record;
   v_room    bigint;
   v_wanted  bigint;

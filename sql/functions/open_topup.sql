@@ -24,8 +24,9 @@ begin
     when v_settings.paused_reason is not null then v_settings.paused_reason
     when v_customer.default_payment_method is null or v_customer.deleted_at is not null then 'no_payment_method'
     when v_balance.balance - v_balance.held > v_settings.threshold then 'above_threshold'
-    when v_settings.next_attempt_at > now() then coalesce(v_settings.waiting_reason, 'backing_off') end;
-  if v_reason = 'no_payment_method' and v_settings.paused_reason is null then
+    when v_settings.next_attempt_at > now() then coalesce(v_settings.waiting_reason, 'backing_off')
+    when (billing._topup_package(v_settings.package_id, v_settings.currency)).id is null then 'package_unavailable' end;
+  if v_reason in ('no_payment_method', 'package_unavailable') and v_settings.paused_reason is null then
     update billing.auto_topup_settings set paused_reason = v_reason where account_id = p_account_id;
     perform billing._notify(p_account_id, 'topup.paused', p_account_id || ':' || extract(epoch from now()),
       jsonb_build_object('reason', v_reason));

@@ -18,11 +18,15 @@ begin
         message = 'Automatic charges need consent: send consent.text_version, the version of the text that was accepted.';
     end if;
     v_after := billing._checked_auto_topup(p_account_id, v_before, p_settings);
-    insert into billing.auto_topup_settings select v_after.*
+    insert into billing.auto_topup_settings as s select v_after.*
     on conflict (account_id) do update
       set enabled = true, threshold = excluded.threshold, mode = excluded.mode, credits = excluded.credits,
           package_id = excluded.package_id, currency = excluded.currency, cap_day = excluded.cap_day,
-          cap_month = excluded.cap_month, cap_per_hour = excluded.cap_per_hour, waiting_reason = null, updated_at = now();
+          cap_month = excluded.cap_month, cap_per_hour = excluded.cap_per_hour, updated_at = now(),
+          -- What the old caps or the old package stood in the way of may go on; the wait after a decline stays.
+          next_attempt_at = case when s.waiting_reason = 'declined' then s.next_attempt_at end,
+          waiting_reason = case when s.waiting_reason = 'declined' then s.waiting_reason end,
+          paused_reason = nullif(s.paused_reason, 'package_unavailable');
     if not coalesce(v_before.enabled, false) then
       perform billing._resume_topups(p_account_id);
     end if;
