@@ -168,7 +168,7 @@ def wait_for_free_port(port: int) -> None:
     while listening(port):
         if time.monotonic() > deadline:
             raise EmbeddedError(
-                f"port {port} is taken by another program; stop it, or choose another: PORT={port + 1} make run"
+                f"port {port} is taken by another program; stop it, or choose one: PORT={port + 1} make run"
             )
         time.sleep(0.1)
 

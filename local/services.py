@@ -82,6 +82,9 @@ class Services:
         log = self.directory / "stripe.log"
         options = {
             "port": self.stripe_port,
+            # The origin of STRIPE_API_BASE, which the pages' policy lets a form lead to.
+            "public-url": f"http://{HOST}:{self.stripe_port}",
+            "merchant": "Refill",
             "webhook-url": f"http://{HOST}:{self.web_port}/api/webhooks/stripe",
             "webhook-secret": self._keys["webhook"],
             "state": self.directory / "stripe-state",
