@@ -23,12 +23,13 @@ create or replace function billing._read_usage(p_events jsonb, p_account_id text
                   or p.credits not between 1 and 1000000000000000 then 'invalid_value' end as code
       from priced p
     window same_id as (partition by p.account_id, p.event_id order by p.index)
+  ), coded as (
+    select j.*, case when code is not null or nth = 1 then code
+                     when fingerprint = first_fingerprint then 'duplicate' else 'idempotency_conflict' end as verdict
+      from judged j
   )
-  select coalesce(array_agg(row(index, account_id, event_id, fingerprint,
-      case when code is null then credits end, coalesce(quantity, 1),
-      coalesce((event->>'occurred_at')::timestamptz, now()), null, event,
-      case when code is not null or nth = 1 then code
-           when fingerprint = first_fingerprint then 'duplicate' else 'idempotency_conflict' end
-    )::billing.usage_line order by index), '{}')
-  from judged;
+  select coalesce(array_agg(row(index, account_id, case when verdict is null then account_no end,
+      event_id, fingerprint, case when verdict is null then credits end, coalesce(quantity, 1),
+      coalesce((event->>'occurred_at')::timestamptz, now()), event, verdict)::billing.usage_line), '{}')
+  from (select c.*, dense_rank() over (partition by verdict is null order by account_id) as account_no from coded c) n;
 $$;

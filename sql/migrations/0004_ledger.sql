@@ -117,18 +117,18 @@ create table billing.parked_usage (
 comment on table billing.parked_usage is 'Usage that came by queue and could not be booked, with the reason. Nobody waits for an answer there, so it is kept for an operator.';
 
 create type billing.usage_line as (
-  index           bigint,
-  account_id      text,
-  event_id        text,
-  fingerprint     uuid,
-  credits         bigint,
-  quantity        bigint,
-  occurred_at     timestamptz,
-  transaction_id  bigint,
-  event           jsonb,
-  code            text
+  index        bigint,
+  account_id   text,
+  account_no   integer,
+  event_id     text,
+  fingerprint  uuid,
+  credits      bigint,
+  quantity     bigint,
+  occurred_at  timestamptz,
+  event        jsonb,
+  code         text
 );
-comment on type billing.usage_line is 'One event of a batch on its way through record_usage; code says why it cannot be booked.';
+comment on type billing.usage_line is 'One event of a batch on its way through record_usage. account_no numbers the accounts of the lines to book; code says why a line is not booked.';
 
 -- An operator's correction is booked once.
 create unique index credit_transactions_adjustment on billing.credit_transactions (account_id, source_id)
