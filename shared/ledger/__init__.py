@@ -1,0 +1,21 @@
+"""One typed wrapper per SQL function of schema `billing`, under the same name, and nothing else.
+
+Web and workers change state through these calls only. Each is one transaction. Each may be repeated with the same
+arguments when its answer was lost: the second run finds the first one's row and changes nothing more.
+Credits are micro-credits, money is minor units of its currency, times are ISO 8601 strings of the database's clock.
+Refusals are raised as `errors.Refused` with the codes that the SQL file names; absence of the database as
+`errors.DatabaseUnavailable`.
+"""
+
+from __future__ import annotations
+
+from shared.ledger.calls import Page
+from shared.ledger.credit_calls import CreditCalls
+from shared.ledger.payment_calls import PaymentCalls
+from shared.ledger.work_calls import WorkCalls
+
+__all__ = ["Ledger", "Page"]
+
+
+class Ledger(CreditCalls, PaymentCalls, WorkCalls):
+    """The SQL functions over one database seam."""

@@ -1,0 +1,145 @@
+"""Accounts, keys, the catalogue, spending and its history. One wrapper per SQL function; see shared.ledger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.db import Json
+from shared.ledger.calls import Calls, Page
+from shared.models import Account, ApiKey, Spend, UsageResult
+
+
+class CreditCalls(Calls):
+    """Accounts, keys, the catalogue, spending and its history."""
+
+    # Accounts, members and keys
+
+    def open_account(
+        self,
+        account_id: str,
+        name: str,
+        email: str | None,
+        owner_id: str | None,
+        signup_credits: int,
+        actor: str,
+    ) -> Account:
+        """Opens an account, its balance row and its sign-up grant, once; a known id answers the account as it is."""
+        return self._call(
+            "open_account",
+            p_account_id=account_id,
+            p_name=name,
+            p_email=email,
+            p_owner_id=owner_id,
+            p_signup_credits=signup_credits,
+            p_actor=actor,
+        )
+
+    def get_account(self, account_id: str) -> Account:
+        """The account; Refused unknown_account."""
+        return self._call("get_account", p_account_id=account_id)
+
+    def get_balance(self, account_id: str) -> dict[str, Any]:
+        """available, held, balance, debt, status, low, lots, auto_topup, runway_days; Refused unknown_account."""
+        return self._call("get_balance", p_account_id=account_id)
+
+    def create_api_key(
+        self, key_id: str, name: str, prefix: str, key_hash: bytes, scopes: list[str], account_id: str | None
+    ) -> ApiKey:
+        """Stores a key's hash."""
+        return self._call(
+            "create_api_key",
+            p_id=key_id,
+            p_name=name,
+            p_prefix=prefix,
+            p_hash=key_hash.hex(),
+            p_scopes=scopes,
+            p_account_id=account_id,
+        )
+
+    def find_api_key(self, key_hash: bytes) -> ApiKey | None:
+        """The live key with this hash, or None (unknown or revoked)."""
+        return self._call("find_api_key", p_hash=key_hash.hex())
+
+    def list_api_keys(self) -> list[ApiKey]:
+        """All keys, newest first."""
+        return self._call("list_api_keys")
+
+    def revoke_api_key(self, name_or_prefix: str) -> list[ApiKey]:
+        """Revokes by name or prefix; Refused not_found when no live key matches."""
+        return self._call("revoke_api_key", p_name_or_prefix=name_or_prefix)
+
+    # Catalogue
+
+    def list_packages(self) -> list[dict[str, Any]]:
+        """Active packages: id, name, credits, amount, currency."""
+        return self._call("list_packages")
+
+    def list_plans(self) -> list[dict[str, Any]]:
+        """Active plans: id, name, credits_per_cycle, amount, currency, interval."""
+        return self._call("list_plans")
+
+    def list_actions(self) -> list[dict[str, Any]]:
+        """Actions and what one unit costs now: action, credits, description."""
+        return self._call("list_actions")
+
+    def set_action_cost(
+        self, action: str, credits: int, description: str | None, actor: str
+    ) -> dict[str, Any]:
+        """A new price for an action from now on."""
+        return self._call(
+            "set_action_cost", p_action=action, p_credits=credits, p_description=description, p_actor=actor
+        )
+
+    # Spending
+
+    def spend_credits(self, account_id: str, event: dict[str, Any]) -> Spend:
+        """Spends once for event["id"]. The event has action and quantity, or amount (micro-credits); may have agent,
+        department_id, member_id, run_id, dimensions, metadata, occurred_at.
+
+        Refused: unknown_account, insufficient_credits (extra: binding, needed, available, topup), account_paused,
+        idempotency_conflict, unknown_action, invalid_value.
+        """
+        return self._call("spend_credits", p_account_id=account_id, p_event=Json(event))
+
+    def record_usage(
+        self, events: list[Any], account_id: str | None = None, *, park: bool = False
+    ) -> UsageResult:
+        """Books usage that already happened, each event once. An event is as in spend_credits plus account_id, unless
+        the argument names the account of all. park: what cannot be booked is kept in parked_usage.
+        """
+        return self._call("record_usage", p_events=Json(events), p_account_id=account_id, p_park=park)
+
+    # History
+
+    def list_transactions(
+        self, account_id: str, limit: int, cursor: str | None, kind: str | None = None
+    ) -> Page:
+        """The account's ledger, newest first."""
+        return self._call(
+            "list_transactions", p_account_id=account_id, p_limit=limit, p_cursor=cursor, p_kind=kind
+        )
+
+    def list_usage(self, account_id: str, limit: int, cursor: str | None) -> Page:
+        """The account's usage events, newest first."""
+        return self._call("list_usage", p_account_id=account_id, p_limit=limit, p_cursor=cursor)
+
+    def list_lots(self, account_id: str, limit: int, cursor: str | None) -> Page:
+        """The account's lots, newest first."""
+        return self._call("list_lots", p_account_id=account_id, p_limit=limit, p_cursor=cursor)
+
+    def list_payments(self, account_id: str, limit: int, cursor: str | None) -> Page:
+        """The account's payments, newest first."""
+        return self._call("list_payments", p_account_id=account_id, p_limit=limit, p_cursor=cursor)
+
+    def adjust_credits(
+        self, adjustment_id: str, account_id: str, credits: int, reason: str, actor: str
+    ) -> dict[str, Any]:
+        """An operator's correction, once per adjustment_id; credits may be negative and may take the balance below zero."""
+        return self._call(
+            "adjust_credits",
+            p_adjustment_id=adjustment_id,
+            p_account_id=account_id,
+            p_credits=credits,
+            p_reason=reason,
+            p_actor=actor,
+        )

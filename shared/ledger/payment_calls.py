@@ -1,0 +1,140 @@
+"""Payments and automatic top-up. One wrapper per SQL function; see shared.ledger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.db import Json
+from shared.ledger.calls import Calls
+from shared.models import OpenTopup, Payment, Settlement, Topup, Verdict
+
+
+class PaymentCalls(Calls):
+    """Payments and automatic top-up."""
+
+    # Purchases and payments
+
+    def link_customer(self, account_id: str, stripe_customer_id: str) -> str:
+        """Binds the account to a Stripe customer, once; answers the customer that is bound."""
+        return self._call("link_customer", p_account_id=account_id, p_stripe_customer_id=stripe_customer_id)
+
+    def get_customer(self, account_id: str) -> dict[str, Any] | None:
+        """stripe_customer_id, default_payment_method, card, deleted; None when there is none yet."""
+        return self._call("get_customer", p_account_id=account_id)
+
+    def set_default_payment_method(
+        self, account_id: str, payment_method: str | None, card: dict[str, Any] | None, actor: str
+    ) -> dict[str, Any]:
+        """The card for automatic charges; another card than before re-arms a paused auto top-up. Answers topup_due."""
+        return self._call(
+            "set_default_payment_method",
+            p_account_id=account_id,
+            p_payment_method=payment_method,
+            p_card=Json(card) if card is not None else None,
+            p_actor=actor,
+        )
+
+    def mark_customer_deleted(self, stripe_customer_id: str) -> str | None:
+        """Stripe deleted the customer: auto top-up goes off, the books stay. Answers the account, or None."""
+        return self._call("mark_customer_deleted", p_stripe_customer_id=stripe_customer_id)
+
+    def open_purchase(
+        self, payment_id: str, account_id: str, package_id: str, quantity: int, customer_id: str
+    ) -> Payment:
+        """Freezes what is bought in a payments row before Stripe is asked. Refused: unknown_account, unknown_package,
+        topup_in_flight (an automatic charge is under way; it will be over in seconds)."""
+        return self._call(
+            "open_purchase",
+            p_payment_id=payment_id,
+            p_account_id=account_id,
+            p_package_id=package_id,
+            p_quantity=quantity,
+            p_customer_id=customer_id,
+        )
+
+    def attach_checkout_session(self, payment_id: str, session_id: str, url: str) -> Payment:
+        """Stores the Checkout Session of a purchase, and lets the sweep ask for its outcome from a minute on."""
+        return self._call(
+            "attach_checkout_session", p_payment_id=payment_id, p_session_id=session_id, p_url=url
+        )
+
+    def get_payment(self, payment_id: str) -> Payment | None:
+        """A payment by its id, or None."""
+        return self._call("get_payment", p_payment_id=payment_id)
+
+    def find_payment(self, stripe_id: str) -> Payment | None:
+        """A payment by its PaymentIntent (pi_…) or Checkout Session (cs_…), or None."""
+        return self._call("find_payment", p_stripe_id=stripe_id)
+
+    def open_checkouts(self, account_id: str) -> list[Payment]:
+        """Purchases whose Checkout Session may still be paid."""
+        return self._call("open_checkouts", p_account_id=account_id)
+
+    def settle_payment(self, payment_id: str, facts: dict[str, Any]) -> Settlement:
+        """The one grant path: what Stripe says was paid is compared with our row, then granted once, for ever.
+
+        facts: payment_intent, customer, amount_received, currency, charge, receipt_url, occurred_at (epoch seconds),
+        payment_method, card, saved (the card may be used off session), checkout_session. Also closes the payment's top-up.
+        """
+        return self._call("settle_payment", p_payment_id=payment_id, p_facts=Json(facts))
+
+    def fail_payment(self, payment_id: str, status: str, reason: str | None) -> Payment:
+        """processing, failed or canceled, unless the payment has already succeeded or was parked."""
+        return self._call("fail_payment", p_payment_id=payment_id, p_status=status, p_reason=reason)
+
+    def postpone_payment_check(self, payment_id: str) -> None:
+        """Nothing new at Stripe: look again later (2 minutes; after an hour, an hour)."""
+        self._call("postpone_payment_check", p_payment_id=payment_id)
+
+    # Auto top-up
+
+    def get_auto_topup(self, account_id: str) -> dict[str, Any]:
+        """Settings and state of auto top-up; defaults when it was never set."""
+        return self._call("get_auto_topup", p_account_id=account_id)
+
+    def set_auto_topup(self, account_id: str, settings: dict[str, Any], actor: str) -> dict[str, Any]:
+        """Switches on or changes (with consent), or off (always works). settings: enabled, threshold, mode, credits,
+        package_id, caps{day, month, per_hour, currency}, text_version. Answers as get_auto_topup plus topup_due.
+
+        Refused: unknown_account, invalid_auto_topup (the sentence says which rule), consent_required, no_payment_method,
+        unknown_package.
+        """
+        return self._call("set_auto_topup", p_account_id=account_id, p_settings=Json(settings), p_actor=actor)
+
+    def resume_auto_topup(self, account_id: str, actor: str) -> dict[str, Any]:
+        """Lifts a pause by a person's decision. Answers as get_auto_topup plus topup_due."""
+        return self._call("resume_auto_topup", p_account_id=account_id, p_actor=actor)
+
+    def open_topup(self, account_id: str, topup_id: str, payment_id: str) -> OpenTopup:
+        """The governor: opens the account's one charge if threshold, consent, caps and back-off allow it."""
+        return self._call("open_topup", p_account_id=account_id, p_topup_id=topup_id, p_payment_id=payment_id)
+
+    def claim_topup(self, topup_id: str) -> Topup | None:
+        """Leases a top-up to this worker; None when it is finished or leased."""
+        return self._call("claim_topup", p_topup_id=topup_id)
+
+    def attach_topup_intent(self, topup_id: str, payment_intent_id: str) -> None:
+        """Stores the PaymentIntent before it is confirmed: until here no money can have moved."""
+        self._call("attach_topup_intent", p_topup_id=topup_id, p_payment_intent_id=payment_intent_id)
+
+    def begin_topup_charge(self, topup_id: str) -> Verdict:
+        """Under the account's lock, just before confirming: still wanted, allowed and needed?"""
+        return self._call("begin_topup_charge", p_topup_id=topup_id)
+
+    def finish_topup(self, topup_id: str, state: str, facts: dict[str, Any]) -> dict[str, Any]:
+        """declined, action_required, unknown, processing or canceled. facts: decline_code, advice_code, reason, code.
+        A succeeded charge goes through settle_payment. Answers state, paused_reason, topup_due.
+        """
+        return self._call("finish_topup", p_topup_id=topup_id, p_state=state, p_facts=Json(facts))
+
+    def release_topup(self, topup_id: str, reason: str, delay_seconds: int) -> None:
+        """Gives the lease back, to be taken up again after the delay; counts nothing."""
+        self._call("release_topup", p_topup_id=topup_id, p_reason=reason, p_delay_seconds=delay_seconds)
+
+    def find_topup(self, topup_id: str) -> Topup | None:
+        """A top-up by its id, or None."""
+        return self._call("find_topup", p_topup_id=topup_id)
+
+    def list_topups(self, account_id: str | None, state: str | None, limit: int) -> list[Topup]:
+        """The newest top-ups, of one account or state if given."""
+        return self._call("list_topups", p_account_id=account_id, p_state=state, p_limit=limit)

@@ -1,0 +1,117 @@
+"""The inbox, notices, periodic work and repeated requests. One wrapper per SQL function; see shared.ledger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.db import Json
+from shared.ledger.calls import Calls
+from shared.models import DueWork, StripeEvent, Violation
+
+
+class WorkCalls(Calls):
+    """The inbox, notices, periodic work and repeated requests."""
+
+    # Inbox
+
+    def record_stripe_event(
+        self,
+        event_id: str,
+        event_type: str,
+        object_id: str | None,
+        livemode: bool,
+        api_version: str | None,
+        payload: bytes,
+        occurred_at: int | None,
+        parked_reason: str | None,
+    ) -> dict[str, Any]:
+        """Keeps a verified event, once. Answers state and fresh (false: it was known)."""
+        return self._call(
+            "record_stripe_event",
+            p_id=event_id,
+            p_type=event_type,
+            p_object_id=object_id,
+            p_livemode=livemode,
+            p_api_version=api_version,
+            p_payload=payload.hex(),
+            p_occurred_at=occurred_at,
+            p_parked_reason=parked_reason,
+        )
+
+    def claim_stripe_event(self, event_id: str) -> StripeEvent | None:
+        """Leases the event to this worker; None when it is finished, leased, or was just parked for too many claims."""
+        return self._call("claim_stripe_event", p_id=event_id)
+
+    def finish_stripe_event(self, event_id: str, state: str, reason: str | None) -> None:
+        """done, ignored or parked."""
+        self._call("finish_stripe_event", p_id=event_id, p_state=state, p_reason=reason)
+
+    def defer_stripe_event(self, event_id: str, reason: str) -> None:
+        """Something else is away: again later, with doubling waits; does not count towards parking."""
+        self._call("defer_stripe_event", p_id=event_id, p_reason=reason)
+
+    def list_stripe_events(self, state: str | None, limit: int) -> list[dict[str, Any]]:
+        """The newest events, of one state if given."""
+        return self._call("list_stripe_events", p_state=state, p_limit=limit)
+
+    def replay_stripe_event(self, event_id: str, actor: str) -> dict[str, Any]:
+        """Makes a finished or parked event due again; Refused not_found."""
+        return self._call("replay_stripe_event", p_id=event_id, p_actor=actor)
+
+    # Notices
+
+    def claim_notice(self, notice_id: int) -> dict[str, Any] | None:
+        """Leases an outbox row: id, account_id, account_name, email, topic, payload, created_at."""
+        return self._call("claim_notice", p_id=notice_id)
+
+    def finish_notice(self, notice_id: int, state: str, reason: str | None) -> None:
+        """sent, skipped (no channel), or pending again after a failure, with doubling waits."""
+        self._call("finish_notice", p_id=notice_id, p_state=state, p_reason=reason)
+
+    # Periodic work
+
+    def claim_slot(self, job: str, period_seconds: int) -> bool:
+        """True for the one scheduler that fires the current slot of a job."""
+        return self._call("claim_slot", p_job=job, p_period_seconds=period_seconds)
+
+    def finish_job(self, job: str, result: dict[str, Any]) -> None:
+        """Records that a run of the job ended, with what it found."""
+        self._call("finish_job", p_job=job, p_result=Json(result))
+
+    def job_status(self) -> list[dict[str, Any]]:
+        """Last slot, start and end of every job, and its age in seconds."""
+        return self._call("job_status")
+
+    def due_work(self, limit: int) -> DueWork:
+        """What stayed unfinished and is due now."""
+        return self._call("due_work", p_limit=limit)
+
+    def expire_lots(self, limit: int) -> int:
+        """Expires lots of up to `limit` accounts; answers how many accounts it touched."""
+        return self._call("expire_lots", p_limit=limit)
+
+    def ensure_usage_partitions(self, months_ahead: int) -> int:
+        """Creates the months of credit_usage that are missing; answers how many."""
+        return self._call("ensure_usage_partitions", p_months_ahead=months_ahead)
+
+    def check_invariants(self) -> list[Violation]:
+        """Every invariant that does not hold; an empty list is what a sound book answers."""
+        return self._call("check_invariants")
+
+    def operations_summary(self) -> dict[str, Any]:
+        """Counts and ages for readiness and metrics: events, top-ups, notices, parked rows."""
+        return self._call("operations_summary")
+
+    # Idempotency-Key
+
+    def begin_request(self, caller: str, key: str, fingerprint: str) -> dict[str, Any]:
+        """state: new, done (with status and body), in_flight, or conflict (another body)."""
+        return self._call("begin_request", p_caller=caller, p_key=key, p_fingerprint=fingerprint)
+
+    def finish_request(self, caller: str, key: str, status: int, body: Any) -> None:
+        """Stores the answer for repeats."""
+        self._call("finish_request", p_caller=caller, p_key=key, p_status=status, p_body=Json(body))
+
+    def abandon_request(self, caller: str, key: str) -> None:
+        """Nothing happened: a repeat may try again."""
+        self._call("abandon_request", p_caller=caller, p_key=key)
