@@ -17,7 +17,7 @@ begin
   v_after.package_id := case when p_settings ? 'package_id' or p_settings ? 'credits' then p_settings->>'package_id'
                              else p_before.package_id end;
   v_package := billing._topup_package(v_after.package_id,
-    case when v_after.package_id is null then coalesce(p_settings#>>'{caps,currency}', p_before.currency) end);
+    case when v_after.package_id is null then p_before.currency end);
   if v_package.id is null then
     raise exception using errcode = 'RF007', message = 'There is no such package. GET /api/billing/packages lists them.';
   end if;

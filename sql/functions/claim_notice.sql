@@ -7,7 +7,7 @@ declare
   v_notice billing.outbox;
 begin
   update billing.outbox
-     set claims = claims + 1, next_attempt_at = now() + least(interval '1 minute' * power(2, claims), interval '6 hours')
+     set claims = claims + 1, next_attempt_at = now() + least(interval '1 minute' * power(2, least(claims, 10)), interval '6 hours')
    where id = p_id and state = 'pending' and next_attempt_at <= now()
   returning * into v_notice;
   if not found then

@@ -9,6 +9,9 @@ declare
   v_before billing.auto_topup_settings;
   v_after  billing.auto_topup_settings;
 begin
+  if p_settings->>'enabled' is null then
+    raise exception using errcode = 'RF012', message = 'Auto top-up settings: enabled is missing: true or false.';
+  end if;
   perform billing._lock_account(p_account_id);
   select * into v_before from billing.auto_topup_settings where account_id = p_account_id;
 

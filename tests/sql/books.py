@@ -176,6 +176,10 @@ class Books:
         if self.ledger.get_customer(account) is None:
             self.ledger.link_customer(account, f"cus_{account}")
             self.ledger.set_default_payment_method(account, "pm_1", {"brand": "visa"}, "test")
+        return self.enable_raw(account, **changes)
+
+    def enable_raw(self, account: str = "a", **changes: Any) -> dict[str, Any]:
+        """The same without a card."""
         wanted = {"enabled": True, "threshold": 10 * CREDIT, "credits": 100 * CREDIT, "text_version": "v1"}
         return self.ledger.set_auto_topup(account, wanted | changes, "owner")
 
