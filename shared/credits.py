@@ -27,7 +27,7 @@ def from_json(value: object) -> int:
     decimals, more than MAX_MICRO.
     """
     if isinstance(value, bool) or not isinstance(value, (str, int)):
-        raise ValueError('credits are a decimal string such as "12.5", or an integer')
+        raise ValueError('credits are a decimal string such as "12.5", or an integer')  # noqa: TRY004 - pydantic's
     text = value if isinstance(value, str) else str(value) if 0 <= value <= MAX_MICRO else ""
     match = _DECIMAL.fullmatch(text)
     if match is None:

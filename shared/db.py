@@ -19,10 +19,10 @@ from postgrest.exceptions import APIError
 from psycopg import sql
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool, PoolTimeout
-from supabase import Client, ClientOptions, create_client
 
-from shared.errors import DatabaseUnavailable, RefillError, from_sqlstate
+from shared.errors import DatabaseUnavailable, RefillError, SettingsError, from_sqlstate
 from shared.settings import Settings
+from supabase import Client, ClientOptions, create_client
 
 CALL_TRIES_MAX = 4
 STATEMENT_TIMEOUT_MS = 15_000
@@ -63,7 +63,8 @@ def connect(settings: Settings, *, pool_size: int = 8) -> Database:
     """The adapter that the settings ask for."""
     if settings.database_url is not None:
         return PostgresDatabase(settings.database_url.get_secret_value(), pool_size=pool_size)
-    assert settings.supabase_url and settings.supabase_secret_key, "Settings requires one of the two"
+    if settings.supabase_url is None or settings.supabase_secret_key is None:
+        raise SettingsError("set DATABASE_URL, or SUPABASE_URL together with SUPABASE_SECRET_KEY")
     return SupabaseDatabase(settings.supabase_url, settings.supabase_secret_key.get_secret_value())
 
 

@@ -1,4 +1,7 @@
-"""The rows that the SQL functions answer, as Python sees them. Credits are micro-credits, money minor units, times ISO 8601."""
+"""The rows that the SQL functions answer, as Python sees them.
+
+Credits are micro-credits, money is minor units, times are ISO 8601.
+"""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ MAINTENANCE_CHANCE: Final = 50_000
 def make_broker(settings: Settings, *, timeout_seconds: float) -> dramatiq.Broker:
     """A broker for BROKER_URL (RabbitMQ) or else REDIS_URL. The time-out bounds what one command may wait."""
     if settings.broker_url is not None:
-        from dramatiq.brokers.rabbitmq import RabbitmqBroker
+        from dramatiq.brokers.rabbitmq import RabbitmqBroker  # noqa: PLC0415 - needs pika, which only this choice needs
 
         return RabbitmqBroker(url=settings.broker_url.get_secret_value())
     client = Redis.from_url(

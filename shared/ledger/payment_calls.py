@@ -42,7 +42,8 @@ class PaymentCalls(Calls):
         self, payment_id: str, account_id: str, package_id: str, quantity: int, customer_id: str
     ) -> Payment:
         """Freezes what is bought in a payments row before Stripe is asked. Refused: unknown_account, unknown_package,
-        topup_in_flight (an automatic charge is under way; it will be over in seconds)."""
+        topup_in_flight (an automatic charge is under way; it will be over in seconds).
+        """
         return self._call(
             "open_purchase",
             p_payment_id=payment_id,
@@ -118,11 +119,11 @@ class PaymentCalls(Calls):
         self._call("attach_topup_intent", p_topup_id=topup_id, p_payment_intent_id=payment_intent_id)
 
     def begin_topup_charge(self, topup_id: str) -> Verdict:
-        """Under the account's lock, just before confirming: still wanted, allowed and needed?"""
+        """Looks once more, under the account's lock, whether a charge is wanted, allowed and needed."""
         return self._call("begin_topup_charge", p_topup_id=topup_id)
 
     def finish_topup(self, topup_id: str, state: str, facts: dict[str, Any]) -> dict[str, Any]:
-        """declined, action_required, unknown, processing or canceled. facts: decline_code, advice_code, reason, code.
+        """declined, action_required, unknown, processing or canceled. facts: decline_code, advice_code, reason.
         A succeeded charge goes through settle_payment. Answers state, paused_reason, topup_due.
         """
         return self._call("finish_topup", p_topup_id=topup_id, p_state=state, p_facts=Json(facts))
