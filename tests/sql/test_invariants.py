@@ -1,0 +1,118 @@
+"""Every invariant view can fire: the books are broken as only a superuser could, and exactly that view lists it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.sql.books import Books
+
+# The views that a break makes fire. Most breaks violate one rule; where two rules follow from one another both are named.
+BREAKS: dict[str, tuple[str, set[str]]] = {
+    "check_balance_equals_entries": (
+        # Balance and lot move together, so only the entries are behind.
+        "update billing.credit_balances set balance = balance + 5;"
+        "update billing.credit_lots set remaining = remaining + 5 where source = 'test:more'",
+        {"check_lot_equals_draws"},
+    ),
+    "check_balance_equals_lots": (
+        "update billing.credit_lots set remaining = remaining - 5 where source = 'test:more'",
+        {"check_lot_equals_draws"},
+    ),
+    "check_lot_equals_draws": (
+        "update billing.credit_transactions set draws = '{}' where kind = 'signup'",
+        set(),
+    ),
+    "check_running_balance": (
+        "update billing.credit_transactions set balance_after = balance_after + 1 where kind = 'signup'",
+        set(),
+    ),
+    "check_entry_amounts": (
+        "insert into billing.credit_transactions (account_id, kind, counter_account, amount, balance_after, source_kind,"
+        " source_id) select account_id, 'adjustment', 'adjustments', 0, balance, 'test', 'zero' from billing.credit_balances",
+        set(),
+    ),
+    "check_balance_bounds": ("update billing.credit_balances set overdraft = -1", set()),
+    "check_lot_bounds": ("update billing.credit_lots set is_open = false where source = 'test:more'", set()),
+    "check_usage_equals_entries": (
+        "update billing.credit_usage_keys set credits = credits + 1",
+        set(),
+    ),
+    "check_usage_partitions": (
+        "insert into billing.credit_usage (account_id, event_id, transaction_id, quantity, credits, occurred_at, created_at)"
+        " values ('a', 'late', 999999, 1, 1, now(), now() + interval '10 years')",
+        set(),
+    ),
+    "check_payment_granted_once": (
+        "update billing.payments set credits = credits + 1 where id = 'pay_1'",
+        set(),
+    ),
+    "check_topup_agrees_with_payment": ("update billing.topups set state = 'declined'", set()),
+    "check_topup_within_caps": (
+        "update billing.payments set amount = 10001 where purpose = 'topup'",
+        {"check_payment_granted_once"},
+    ),
+    "check_topup_trigger": ("update billing.credit_balances set topup_trigger = 1", set()),
+    "check_topups_stuck": (
+        "insert into billing.payments (id, account_id, purpose, credits, amount, currency)"
+        " values ('old', 'a', 'topup', 1, 1, 'usd');"
+        "insert into billing.topups (id, account_id, payment_id, stripe_customer_id, payment_method, created_at)"
+        " values ('old', 'a', 'old', 'cus_a', 'pm_1', now() - interval '61 minutes')",
+        set(),
+    ),
+    "check_events_stuck": (
+        "insert into billing.stripe_events (id, type, livemode, payload, received_at)"
+        " values ('evt', 'x', false, '', now() - interval '11 minutes')",
+        set(),
+    ),
+    "check_expiry_swept": (
+        "update billing.credit_lots set expires_at = now() - interval '11 minutes' where source = 'test:more'",
+        set(),
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def account(books: Books) -> None:
+    """An account that has seen a grant, a purchase, usage and a charge."""
+    books.open("a", 100)
+    books.enable()
+    books.spend(1)
+    books.query("select billing.open_purchase('pay_1', 'a', 'credits_100', 1, 'cus_a')")
+    books.settle("pay_1")
+    books.use(195)
+    books.settle(str(books.topup(books.charge())["payment_id"]))
+    books.grant("more", 10)
+
+
+def test_sound_books_violate_nothing(books: Books) -> None:
+    books.assert_sound()
+
+
+def test_every_invariant_view_has_a_way_to_break_it(books: Books) -> None:
+    views = books.query(
+        "select viewname from pg_views where schemaname = 'billing' and viewname like 'check\\_%%'"
+    )
+    assert {row["viewname"] for row in views} == set(BREAKS)
+
+
+@pytest.mark.parametrize("view", BREAKS)
+def test_a_broken_book_is_listed_by_the_view_of_its_rule(books: Books, view: str) -> None:
+    statement, companions = BREAKS[view]
+    with books.connection.transaction():
+        books.connection.execute("set local session_replication_role = replica")
+        books.connection.execute(statement.encode())
+    found = {row["invariant"]: row for row in books.ledger.check_invariants()}
+    assert set(found) == {view} | companions
+    assert found[view]["violations"] >= 1
+    assert len(found[view]["examples"]) >= 1
+    if view not in ("check_events_stuck",):
+        assert found[view]["examples"][0]["account_id"] == "a"
+
+
+def test_at_most_ten_examples_are_shown_of_any_number_of_violations(books: Books) -> None:
+    books.query(
+        "insert into billing.stripe_events (id, type, livemode, payload, received_at)"
+        " select 'evt_' || n, 'x', false, '', now() - interval '1 hour' from generate_series(1, 25) n"
+    )
+    found = books.ledger.check_invariants()[0]
+    assert (found["violations"], len(found["examples"])) == (25, 10)
