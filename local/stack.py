@@ -108,6 +108,7 @@ class Stack:
         settings: Mapping[str, str] | None = None,
         programs: tuple[str, ...] = ("web", "payments", "worker", "scheduler"),
         report: Report = lambda _line: None,
+        supervise: bool = True,
     ) -> None:
         self.port = port or free_port()
         self.services = Services(directory, self.port)
@@ -118,6 +119,7 @@ class Stack:
         self._names = programs
         self._extra = dict(settings or {})
         self._report = report
+        self._supervise = supervise
         self._stopping = threading.Event()
         self._watcher: threading.Thread | None = None
 
@@ -147,8 +149,9 @@ class Stack:
             self.programs[name] = Program(name, commands[name], self.environment, log)
             self.programs[name].start()
         self._wait_for_web()
-        self._watcher = threading.Thread(target=self._watch, daemon=True)
-        self._watcher.start()
+        if self._supervise:
+            self._watcher = threading.Thread(target=self._watch, daemon=True)
+            self._watcher.start()
         return self
 
     def stop(self) -> None:

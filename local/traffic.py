@@ -68,13 +68,13 @@ class Traffic(threading.Thread):
         run_id = f"{agent}-{int(time.time()) // 60}"
         if agent == BATCH_AGENT and not cheap and self._random.random() < BATCH_SHARE:
             event = {"action": "message", "agent": agent, "run_id": run_id}
-            self._send_batch([{"id": f"use-{uuid.uuid4().hex}", **event} for _ in range(BATCH_EVENTS)])
+            self._send_batch([{"id": _id(agent, "message"), **event} for _ in range(BATCH_EVENTS)])
             return prices["message"] * BATCH_EVENTS
         return prices[action] if self._spend(action, agent, run_id) else Decimal(0)
 
     def _spend(self, action: str, agent: str, run_id: str) -> bool:
         """Spend once, however often it must be sent; False when it is refused."""
-        identity = f"use-{uuid.uuid4().hex}"
+        identity = _id(agent, action)
         while not self._stopping.is_set():
             try:
                 answer = self._api.try_post(
@@ -102,6 +102,10 @@ class Traffic(threading.Thread):
     def _prices(self) -> dict[str, Decimal]:
         rows = self._api.get("/api/billing/actions")["data"]
         return {row["action"]: Decimal(row["credits"]) for row in rows}
+
+
+def _id(agent: str, action: str) -> str:
+    return f"{agent}-{action}-{uuid.uuid4().hex[:12]}"
 
 
 def credits_per_second_at_best(state: dict[str, Any]) -> float:
