@@ -117,6 +117,7 @@ class Stack:
         self.logs.mkdir(exist_ok=True)
         self.programs: dict[str, Program] = {}
         self._names = programs
+        self._kept = directory is not None
         self._extra = dict(settings or {})
         self._report = report
         self._supervise = supervise
@@ -142,7 +143,7 @@ class Stack:
     def start(self) -> Self:
         """Start everything and wait until web answers."""
         self.services.start()
-        self.flask("migrate")
+        self._migrate()
         commands = procfile()
         for name in self._names:
             log = self.logs / f"{name}.log"
@@ -187,6 +188,13 @@ class Stack:
             lines = path.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
             tails.append("\n".join([f"--- {path.name}", *lines]))
         return "\n".join(tails)
+
+    def _migrate(self) -> None:
+        try:
+            self.flask("migrate")
+        except EmbeddedError as error:
+            advice = f"If these data may go, begin anew: rm -r {self.directory}" if self._kept else ""
+            raise EmbeddedError(f"{error}{advice}") from None
 
     def _wait_for_web(self) -> None:
         deadline = time.monotonic() + START_SECONDS

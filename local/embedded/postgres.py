@@ -16,7 +16,7 @@ import psycopg
 
 from local.embedded.errors import EmbeddedError
 from local.embedded.guarded import Guarded
-from local.embedded.server import HOST, Server
+from local.embedded.server import HOST, LOCK_SECONDS, Server
 
 INSTALLATIONS = {16: "pginstall", 18: "pginstall18"}
 BUILTIN_LOCALE_SINCE = 17
@@ -146,3 +146,7 @@ class Postgres(Server):
             recorded = psutil.Process(int(pid_file.read_text().split()[0]))
             if str(self.data) not in recorded.cmdline():
                 pid_file.unlink()
+                return
+            # Its guard was killed with everything else, and it is on its way out.
+            with contextlib.suppress(psutil.TimeoutExpired):
+                recorded.wait(LOCK_SECONDS)
