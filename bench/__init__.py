@@ -1,0 +1,1 @@
+"""Benchmarks: every figure beside its reference, in alternating rounds of one run. `python -m bench`."""
