@@ -8,23 +8,27 @@ create or replace function billing.spend_credits(p_account_id text, p_event json
   returns jsonb
   language plpgsql volatile security definer set search_path = '' as $$
 declare
-  v_event_id text := p_event->>'id';
+  v_event_id    text := p_event->>'id';
   v_fingerprint uuid := md5(p_event::text)::uuid;
-  v_quantity bigint := coalesce((p_event->>'quantity')::bigint, 1);
-  v_credits  bigint := (p_event->>'amount')::bigint;
+  v_action      text := p_event->>'action';
+  v_quantity    bigint := coalesce((p_event->>'quantity')::bigint, 1);
+  v_credits     bigint := (p_event->>'amount')::bigint;
+  v_occurred_at timestamptz := coalesce((p_event->>'occurred_at')::timestamptz, now());
   -- Scalars, since filling a composite variable costs more than the whole update.
-  v_balance   bigint;
-  v_available bigint;
-  v_level     bigint;
-  v_status    text;
-  v_answer   jsonb;
-  v_lot      bigint;
-  v_txn      bigint;
-  v_due      boolean := false;
+  v_balance     bigint;
+  v_available   bigint;
+  v_level       bigint;
+  v_status      text;
+  v_answer      jsonb;
+  v_lot         bigint;
+  v_draws       billing.lot_draw[];
+  v_txn         bigint;
+  v_due         boolean := false;
 begin
   if v_credits is null then
-    select c.credits * v_quantity into v_credits
-      from billing.current_action_costs c where c.action = p_event->>'action';
+    -- Above the bound it is refused below; as numeric it cannot overflow before.
+    select least(c.credits::numeric * v_quantity, 2000000000000000)::bigint into v_credits
+      from billing.current_action_costs c where c.action = v_action;
   end if;
 
   loop
@@ -63,26 +67,27 @@ begin
      and l.ctid = (select f.ctid from billing.credit_lots f where f.account_id = p_account_id and f.is_open
                     order by f.priority, f.expires_at, f.is_paid, f.id limit 1)
   returning l.id into v_lot;
+  if found then
+    v_draws := array[row(v_lot, -v_credits)::billing.lot_draw];
+  else
+    v_draws := billing._draw_lots(p_account_id, v_credits);
+  end if;
 
   insert into billing.credit_transactions
     (account_id, id, kind, counter_account, amount, balance_after, draws, source_kind, source_id, occurred_at)
   overriding system value
-  values (p_account_id, v_txn, 'usage', 'usage', -v_credits, v_balance,
-    case when v_lot is null then billing._draw_lots(p_account_id, v_credits)
-         else array[row(v_lot, -v_credits)::billing.lot_draw] end,
-    'usage', v_event_id, coalesce((p_event->>'occurred_at')::timestamptz, now()));
+  values (p_account_id, v_txn, 'usage', 'usage', -v_credits, v_balance, v_draws, 'usage', v_event_id, v_occurred_at);
 
   insert into billing.credit_usage
     (account_id, event_id, transaction_id, action, quantity, credits, agent, department_id, member_id, run_id,
      dimensions, metadata, occurred_at)
-  values (p_account_id, v_event_id, v_txn, p_event->>'action', v_quantity, v_credits, p_event->>'agent',
+  values (p_account_id, v_event_id, v_txn, v_action, v_quantity, v_credits, p_event->>'agent',
     p_event->>'department_id', p_event->>'member_id', p_event->>'run_id', p_event->'dimensions', p_event->'metadata',
-    coalesce((p_event->>'occurred_at')::timestamptz, now()));
+    v_occurred_at);
 
   if v_level >= 0 then
     v_due := billing._mark_crossings(p_account_id);
   end if;
   return jsonb_build_object('transaction_id', v_txn, 'credits', v_credits,
-    'available', v_available, 'status', v_status,
-    'replayed', false, 'topup_due', v_due);
+    'available', v_available, 'status', v_status, 'replayed', false, 'topup_due', v_due);
 end $$;
