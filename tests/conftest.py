@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.nodeid import coerce_node_id
 
 from local.embedded import Postgres, PostgREST, Redis, SupabaseGateway
 from local.embedded.postgrest import program as install_postgrest
@@ -45,6 +46,18 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if owner == os.getpid():
         Cluster.end(directory)
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Make xdist_group work: pytest-xdist 3.8 writes the group where pytest 9.2 does not look any more.
+
+    See github.com/pytest-dev/pytest-xdist/issues/1386; without it, groups are scattered silently.
+    """
+    for item in items:
+        grouped = vars(item).get("_nodeid")
+        if grouped and "@" in grouped:
+            item._id = coerce_node_id(grouped)  # type: ignore[attr-defined]
 
 
 @pytest.hookimpl(wrapper=True)

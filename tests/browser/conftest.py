@@ -1,0 +1,51 @@
+"""A whole Refill, a browser, and a person's page in it that complains of anything odd."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from local.stack import Stack
+from tests.flow.world import SIGNUP, Account, World
+from web.local_login import login_url
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[World]:
+    with Stack(settings={"SIGNUP_CREDITS": str(SIGNUP)}, supervise=False) as stack:
+        world = World(stack)
+        yield world
+        world.close()
+
+
+@pytest.fixture(scope="session")
+def browser(chromium_path: Path) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # Its sandbox needs rights that root in a container does not have.
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def account(world: World) -> Account:
+    """150 credits, a saved card, no automatic charges."""
+    return world.account(topup=False)
+
+
+@pytest.fixture(params=[(1200, 900)])
+def page(browser: Browser, account: Account, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """Signed in by one click. Anything on the console, a violated policy included, fails the test."""
+    width, height = request.param
+    context = browser.new_context(viewport={"width": width, "height": height})
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(login_url(account.world.settings, account.id))
+    yield page
+    context.close()
+    assert complaints == []
