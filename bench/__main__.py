@@ -17,22 +17,30 @@ RESULTS = Path(__file__).with_name("results.json")
 LIVE = ("web", "worker", "scheduler")
 """What runs beside the payments workers, which the benchmarks start and kill themselves."""
 
-# Those of the server alone, those that start what they need beside it, and those of all processes at work.
-IN_SQL: dict[str, Callable[[str, Recorder], None]] = {
-    "spend": spend.run,
-    "usage": usage.run,
-    "peers": peers.run,
-    "sweep": sweep.run,
-    "growth": growth.run,
+Group = Callable[[Stack, Recorder], None]
+
+
+def _on_server(run: Callable[[str, Recorder], None]) -> Group:
+    """A group that needs the database server alone."""
+    return lambda stack, recorder: run(stack.services.postgres.url, recorder)
+
+
+# Groups beside which nothing runs that they do not start, and groups with all processes at work.
+IDLE: dict[str, Group] = {
+    "spend": _on_server(spend.run),
+    "usage": _on_server(usage.run),
+    "peers": _on_server(peers.run),
+    "sweep": _on_server(sweep.run),
+    "growth": _on_server(growth.run),
+    "http": http.run,
 }
-BESIDE: dict[str, Callable[[Stack, Recorder], None]] = {"http": http.run}
-AT_WORK: dict[str, Callable[[Stack, Recorder], None]] = {"charge": charge.run, "recovery": recovery.run}
+AT_WORK: dict[str, Group] = {"charge": charge.run, "recovery": recovery.run}
 OPTIONAL = frozenset({"growth"})
 
 
 def main() -> int:
     """Runs what was named, or all but what takes very long."""
-    names = [*IN_SQL, *BESIDE, *AT_WORK]
+    names = [*IDLE, *AT_WORK]
     parser = argparse.ArgumentParser(prog="python -m bench", description=main.__doc__)
     parser.add_argument("names", nargs="*", help=f"some of: {', '.join(names)}", metavar="name")
     parser.add_argument("--rounds", type=int, default=5)
@@ -57,21 +65,16 @@ def main() -> int:
 
 def _run(wanted: list[str], recorder: Recorder) -> str:
     """Runs the named groups and answers the version of the server."""
-    with Stack(programs=()) as stack:
-        url = stack.services.postgres.url
-        version = database.server_version(url)
-        for name in wanted:
-            print(name, flush=True)
-            if name in IN_SQL:
-                IN_SQL[name](url, recorder)
-            elif name in BESIDE:
-                BESIDE[name](stack, recorder)
-    live = [name for name in wanted if name in AT_WORK]
-    if live:
-        with Stack(programs=LIVE) as stack:
-            for name in live:
+    version = ""
+    for programs, runs in ((), IDLE), (LIVE, AT_WORK):
+        here = [name for name in wanted if name in runs]
+        if not here:
+            continue
+        with Stack(programs=programs) as stack:
+            version = database.server_version(stack.services.postgres.url)
+            for name in here:
                 print(name, flush=True)
-                AT_WORK[name](stack, recorder)
+                runs[name](stack, recorder)
     return version
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from collections.abc import Iterator
@@ -48,6 +49,9 @@ def run(stack: Stack, recorder: Recorder) -> None:
         recorder.figures["debit_to_charge_ms"][name] = round(_percentile(everything, int(name[1:]) / 100), 1)
 
 
+_numbers = itertools.count(1)
+
+
 class Shop:
     """Accounts with a card at the local Stripe and automatic top-up."""
 
@@ -58,12 +62,10 @@ class Shop:
         self.client = stripe.StripeClient(
             stack.settings["STRIPE_SECRET_KEY"], base_addresses={"api": stack.settings["STRIPE_API_BASE"]}
         )
-        self._made = 0
 
     def account(self) -> str:
         """A new account with 100 credits, a card, and automatic top-up at 10 credits."""
-        self._made += 1
-        account = f"charge_{self._made}"
+        account = f"charge_{next(_numbers)}"
         customer = self.client.v1.customers.create({"metadata": {"refill_account_id": account}}).id
         method = self.client.v1.payment_methods.attach("pm_card_visa", {"customer": customer}).id
         settings = (

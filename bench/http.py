@@ -29,8 +29,8 @@ def run(stack: Stack, recorder: Recorder) -> None:
     database.open_accounts(stack.services.postgres.url, accounts)
     command = procfile()["web"]
     with ExitStack() as servers:
-        port = servers.enter_context(serving(stack, [*command, f"--bind=127.0.0.1:{stack.port}"], stack.port))
-        bare_port = free_port()
+        port, bare_port = stack.port, free_port()
+        servers.enter_context(serving(stack, [*command, f"--bind=127.0.0.1:{port}"], port))
         bare = [BARE if part == APP else part for part in command]
         servers.enter_context(serving(stack, [*bare, f"--bind=127.0.0.1:{bare_port}"], bare_port))
         specs = kinds(stack, port, bare_port, accounts, recorder.seconds)
@@ -73,7 +73,7 @@ def measure(recorder: Recorder, stack: Stack, title: str, specs: dict[str, load.
 
 
 @contextmanager
-def serving(stack: Stack, command: Sequence[str], port: int) -> Iterator[int]:
+def serving(stack: Stack, command: Sequence[str], port: int) -> Iterator[Guarded]:
     """A web server process with the stack's settings."""
     log = stack.logs / f"bench-{port}.log"
     process = Guarded(command, log, env=stack.environment, cwd=ROOT)
@@ -81,7 +81,7 @@ def serving(stack: Stack, command: Sequence[str], port: int) -> Iterator[int]:
         await_true(lambda: listening(port) or not process.running, f"a server on port {port}")
         if not process.running:
             raise BenchError(f"{' '.join(command)} ended:\n{log.read_text()}")
-        yield port
+        yield process
     finally:
         process.stop()
 
