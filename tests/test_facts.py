@@ -159,7 +159,7 @@ def names_of_settings() -> set[str]:
 def test_names_of_settings_stand_in_settings_only() -> None:
     """Sentences for people may name a setting; code may not read one by its name."""
     wanted = re.compile(
-        r"""(?:get|getenv|environ\[)\s*\(?\s*["'](%s)["']""" % "|".join(sorted(names_of_settings()))
+        r"""(?:get|getenv|environ\[)\s*\(?\s*["']({})["']""".format("|".join(sorted(names_of_settings())))
     )
     found = [shown(path) for path in modules("shared", "web", "workers") if wanted.search(path.read_text())]
     assert [name for name in found if name != "shared/settings.py"] == []

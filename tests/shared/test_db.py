@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -157,10 +158,8 @@ class Losing:
 
 
 def with_shutdown(end: socket.socket) -> None:
-    try:
+    with contextlib.suppress(OSError):
         end.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass
     end.close()
 
 
@@ -245,8 +244,10 @@ def test_the_pool_holds_no_more_connections_than_it_may_and_none_open_in_a_trans
 
     assert together(16, work) == [None] * 16
     with database.connect() as connection:
-        query = "select count(*), count(*) filter (where state <> 'idle') from pg_stat_activity where application_name = 'refill'"
-        rows = connection.execute(query + " and datname = current_database()").fetchone()
+        rows = connection.execute(
+            "select count(*), count(*) filter (where state <> 'idle') from pg_stat_activity"
+            " where application_name = 'refill' and datname = current_database()"
+        ).fetchone()
     assert rows is not None
     assert rows[0] <= 4
     assert rows[1] == 0

@@ -127,8 +127,16 @@ class Books:
         self.connection.execute(
             "select billing._post_grant(%s, 'promotion', 'promotions', %s, 'test', %s, %s, %s, %s::smallint,"
             " case when %s = 'infinity' then 'infinity' else now() + nullif(%s, 'infinity')::interval end)",
-            [account, int(credits * CREDIT), name, paid, "usd" if paid else None, priority]
-            + [expires_in, expires_in],
+            [
+                account,
+                int(credits * CREDIT),
+                name,
+                paid,
+                "usd" if paid else None,
+                priority,
+                expires_in,
+                expires_in,
+            ],
         )
 
     def spend(self, credits: float, *, account: str = "a", event_id: str | None = None) -> dict[str, Any]:

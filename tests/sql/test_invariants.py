@@ -10,8 +10,10 @@ from tests.sql.books import Books
 BREAKS: dict[str, tuple[str, set[str]]] = {
     "check_balance_equals_entries": (
         # Balance and lot move together, so only the entries are behind.
-        "update billing.credit_balances set balance = balance + 5;"
-        "update billing.credit_lots set remaining = remaining + 5, granted = granted + 5 where source = 'test:more'",
+        (
+            "update billing.credit_balances set balance = balance + 5;"
+            "update billing.credit_lots set remaining = remaining + 5, granted = granted + 5 where source = 'test:more'"
+        ),
         {"check_lot_equals_draws"},
     ),
     "check_balance_equals_lots": (
@@ -27,8 +29,11 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         set(),
     ),
     "check_entry_amounts": (
-        "insert into billing.credit_transactions (account_id, kind, counter_account, amount, balance_after, source_kind,"
-        " source_id) select account_id, 'adjustment', 'adjustments', 0, balance, 'test', 'zero' from billing.credit_balances",
+        (
+            "insert into billing.credit_transactions (account_id, kind, counter_account, amount, balance_after,"
+            " source_kind, source_id) select account_id, 'adjustment', 'adjustments', 0, balance, 'test', 'zero'"
+            " from billing.credit_balances"
+        ),
         set(),
     ),
     "check_balance_bounds": ("update billing.credit_balances set overdraft = -1", set()),
@@ -38,8 +43,11 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         set(),
     ),
     "check_usage_partitions": (
-        "insert into billing.credit_usage (account_id, event_id, transaction_id, quantity, credits, occurred_at, created_at)"
-        " values ('a', 'late', 999999, 1, 1, now(), now() + interval '10 years')",
+        (
+            "insert into billing.credit_usage (account_id, event_id, transaction_id, quantity, credits,"
+            " occurred_at, created_at)"
+            " values ('a', 'late', 999999, 1, 1, now(), now() + interval '10 years')"
+        ),
         set(),
     ),
     "check_payment_granted_once": (
@@ -53,15 +61,19 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
     ),
     "check_topup_trigger": ("update billing.credit_balances set topup_trigger = 1", set()),
     "check_topups_stuck": (
-        "insert into billing.payments (id, account_id, purpose, credits, amount, currency)"
-        " values ('old', 'a', 'topup', 1, 1, 'usd');"
-        "insert into billing.topups (id, account_id, payment_id, stripe_customer_id, payment_method, created_at)"
-        " values ('old', 'a', 'old', 'cus_a', 'pm_1', now() - interval '61 minutes')",
+        (
+            "insert into billing.payments (id, account_id, purpose, credits, amount, currency)"
+            " values ('old', 'a', 'topup', 1, 1, 'usd');"
+            "insert into billing.topups (id, account_id, payment_id, stripe_customer_id, payment_method, created_at)"
+            " values ('old', 'a', 'old', 'cus_a', 'pm_1', now() - interval '61 minutes')"
+        ),
         set(),
     ),
     "check_events_stuck": (
-        "insert into billing.stripe_events (id, type, livemode, payload, received_at)"
-        " values ('evt', 'x', false, '', now() - interval '11 minutes')",
+        (
+            "insert into billing.stripe_events (id, type, livemode, payload, received_at)"
+            " values ('evt', 'x', false, '', now() - interval '11 minutes')"
+        ),
         set(),
     ),
     "check_expiry_swept": (
@@ -105,7 +117,7 @@ def test_a_broken_book_is_listed_by_the_view_of_its_rule(books: Books, view: str
     assert set(found) == {view} | companions
     assert found[view]["violations"] >= 1
     assert len(found[view]["examples"]) >= 1
-    if view not in ("check_events_stuck",):
+    if view != "check_events_stuck":
         assert found[view]["examples"][0]["account_id"] == "a"
 
 

@@ -94,7 +94,7 @@ def test_months_of_usage_are_made_ahead_once_with_row_level_security(books: Book
     assert books.ledger.ensure_usage_partitions(3) == 0
     answers = books.together(5, lambda _: books.ledger.ensure_usage_partitions(5))
     assert sorted(map(str, answers)) == ["0", "0", "0", "0", "2"]
-    open_tables = "select count(*) from pg_class where relkind = 'r' and relname like 'credit\\_usage\\_2%%' and not relrowsecurity"
+    open_tables = "select count(*) from pg_class where relkind = 'r' and relname ~ '^credit_usage_2' and not relrowsecurity"
     assert books.value(open_tables) == 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from shared.errors import Refused
 from tests.sql.books import CREDIT, Books
 
 
@@ -220,8 +221,6 @@ def test_spends_at_once_never_pass_zero(books: Books) -> None:
 
 
 def _or_refusal(books: Books, credits: float) -> str:
-    from shared.errors import Refused
-
     try:
         books.spend(credits)
     except Refused as refusal:
