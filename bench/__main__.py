@@ -6,10 +6,11 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from bench import charge, database, growth, http, peers, recovery, spend, sweep, usage
-from bench.harness import BenchError, Recorder, table, write
+from bench.harness import BenchError, Recorder, table, timed, write
 from local.embedded import EmbeddedError
 from local.stack import Stack
 
@@ -74,7 +75,8 @@ def _run(wanted: list[str], recorder: Recorder) -> str:
             version = database.server_version(stack.services.postgres.url)
             for name in here:
                 print(name, flush=True)
-                runs[name](stack, recorder)
+                seconds = timed(partial(runs[name], stack, recorder))
+                print(f"  {name}: {seconds:.0f} s in all", flush=True)
     return version
 
 

@@ -18,6 +18,7 @@ from local.embedded.postgres import program
 from shared import migrate
 
 REFERENCE = Path(__file__).with_name("reference")
+TEMPLATE = "bench_template"
 CREDITS = 10**15
 """What every account begins with, in micro-credits: more than any run spends."""
 
@@ -25,13 +26,18 @@ CREDITS = 10**15
 @contextmanager
 def database(server_url: str, name: str) -> Iterator[str]:
     """A migrated database of its own on the server, dropped afterwards."""
-    url = urlsplit(server_url)._replace(path=f"/{name}").geturl()
-    execute(server_url, f"create database {name}")
+    if not execute(server_url, f"select 1 from pg_database where datname = '{TEMPLATE}'"):
+        execute(server_url, f"create database {TEMPLATE}")
+        migrate.apply(_url(server_url, TEMPLATE), report=lambda _line: None)
+    execute(server_url, f"create database {name} template {TEMPLATE}")
     try:
-        migrate.apply(url, report=lambda _line: None)
-        yield url
+        yield _url(server_url, name)
     finally:
         execute(server_url, f"drop database {name} with (force)")
+
+
+def _url(server_url: str, name: str) -> str:
+    return urlsplit(server_url)._replace(path=f"/{name}").geturl()
 
 
 def execute(url: str, statement: str) -> list[tuple[Any, ...]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
+from http.client import HTTPConnection, HTTPException
 
 from redis import Redis
 
@@ -18,6 +19,7 @@ from local.stack import Stack, procfile
 
 ACCOUNTS = 1_000
 START_SECONDS = 30.0
+WARM_UP_SECONDS = 1.5
 APP, BARE = "web.wsgi:app", "bench.reference.bare_view:app"
 
 Outcomes = dict[str, list[load.Outcome]]
@@ -78,12 +80,24 @@ def serving(stack: Stack, command: Sequence[str], port: int) -> Iterator[Guarded
     log = stack.logs / f"bench-{port}.log"
     process = Guarded(command, log, env=stack.environment, cwd=ROOT)
     try:
-        await_true(lambda: listening(port) or not process.running, f"a server on port {port}")
+        await_true(lambda: _answers(port) or not process.running, f"a server on port {port}")
         if not process.running:
             raise BenchError(f"{' '.join(command)} ended:\n{log.read_text()}")
+        load.run(load.Spec(port, "bare", seconds=WARM_UP_SECONDS))  # for the workers that came up later
         yield process
     finally:
         process.stop()
+
+
+def _answers(port: int) -> bool:
+    """Whether an application answers, not only a listening socket."""
+    if not listening(port):
+        return False
+    connection = HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)
+    with closing(connection), suppress(OSError, HTTPException):
+        connection.request("GET", "/")
+        return connection.getresponse().status > 0
+    return False
 
 
 def await_true(look: Callable[[], object], what: str, seconds: float = START_SECONDS) -> None:

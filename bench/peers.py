@@ -21,16 +21,17 @@ from shared.ledger import Ledger
 
 ACCOUNTS = 1_000
 PROCESSES_MAX = 8
+WARM_UP_SECONDS = 2.0
 LEAD_SECONDS = 0.3
 """How long before a round its processes are told, so that all begin at once."""
 
 
 def run(server_url: str, recorder: Recorder) -> None:
     """Spends a second with 1 and 8 processes over many accounts, then 8 on one account."""
-    accounts = 20 if recorder.small else ACCOUNTS
+    accounts, most = (20, 2) if recorder.small else (ACCOUNTS, PROCESSES_MAX)
     with (
         database.database(server_url, "bench_peers") as url,
-        ProcessPoolExecutor(PROCESSES_MAX, mp_context=get_context("spawn")) as pool,
+        ProcessPoolExecutor(most, mp_context=get_context("spawn")) as pool,
     ):
         database.open_accounts(url, accounts)
         database.load_reference(url, "credit_ledger")
@@ -39,8 +40,8 @@ def run(server_url: str, recorder: Recorder) -> None:
             "insert into credit_balance (tenant_id, credits)"
             f" select 'bench_' || i, 1000000000 from generate_series(1, {accounts}) i",
         )
-        _warm_up(pool, url)
-        for name, processes, spread_over in (("1", 1, accounts), ("8", 8, accounts), ("hot", 8, 1)):
+        _warm_up(pool, url, most)
+        for name, processes, spread_over in (("1", 1, accounts), ("8", most, accounts), ("hot", most, 1)):
             _measure(recorder, pool, url, name, processes, spread_over)
     group = "peers.credit_ledger"
     recorder.keep(f"{group}.spends_per_s", recorder.spread[f"{group}.connections_8.spends_per_s"]["samples"])
@@ -67,11 +68,11 @@ def _measure(
     recorder.keep_ratio(f"{group}.ratio_ours_vs_credit_ledger", samples["ours"], samples["credit-ledger"])
 
 
-def _warm_up(pool: ProcessPoolExecutor, url: str) -> None:
+def _warm_up(pool: ProcessPoolExecutor, url: str, processes: int) -> None:
     """Starts all processes and their connections."""
-    start = time.time() + 3
+    start = time.time() + WARM_UP_SECONDS
     for library in ("ours", "credit-ledger"):
-        jobs = [pool.submit(_spend, library, url, 1, start, 0.05) for _ in range(PROCESSES_MAX)]
+        jobs = [pool.submit(_spend, library, url, 1, start, 0.05) for _ in range(processes)]
         for job in jobs:
             job.result()
 
