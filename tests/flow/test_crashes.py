@@ -116,6 +116,7 @@ def test_payments_killed_between_debit_and_grant(world: World, account: Account,
         world.kill("payments")
     world.restart("payments")
     account.await_balance(THRESHOLD + TOPUP, 15, sweep=True)
+    world.await_stragglers()
     account.assert_charged_once()
 
 

@@ -33,7 +33,7 @@ def post_event(world: World, event: dict[str, Any]) -> int:
     digest = hmac.new(secret.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
     headers = {"Stripe-Signature": f"t={stamp},v1={digest}", "Content-Type": "application/json"}
     url = f"http://127.0.0.1:{world.stack.port}/api/webhooks/stripe"
-    return httpx.post(url, content=body, headers=headers, trust_env=False).status_code
+    return httpx.post(url, content=body, headers=headers, timeout=60, trust_env=False).status_code
 
 
 def completed_event(account: Account, checkout: dict[str, Any]) -> dict[str, Any]:

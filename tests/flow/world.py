@@ -30,6 +30,8 @@ SIGNUP = 50
 BOUGHT = 100
 THRESHOLD = 50
 TOPUP = 100
+STRAGGLER_SECONDS = 5
+"""Longer than any fault of these tests holds a request that is executed in the end."""
 _numbers = itertools.count(1)
 
 
@@ -84,6 +86,15 @@ class World:
 
     def requests(self, path: str, method: str = "POST") -> int:
         return len(self.stripe.look("requests", method=method, path=path))
+
+    def await_stragglers(self) -> None:
+        """Wait until the local Stripe is through with every request that may still take effect."""
+
+        def done() -> bool:
+            hanging = [request for request in self.stripe.look("requests") if request["status"] is None]
+            return all(request["at"] < time.time() - STRAGGLER_SECONDS for request in hanging)
+
+        wait_until(done, 10)
 
     def process(self, name: str) -> Guarded:
         process = self.stack.programs[name].process
