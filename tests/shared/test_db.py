@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -18,6 +15,7 @@ from shared.db import Json, PostgresDatabase, SupabaseDatabase
 from shared.errors import DatabaseUnavailable, RefillError, Refused
 from shared.ledger import Ledger
 from tests.sql.books import together
+from tests.sql.relay import Losing
 from tests.support import Database, free_port, wait_until
 
 CREDIT = 1_000_000
@@ -115,52 +113,6 @@ def test_a_deadlock_is_resolved_by_trying_again(database: Database, seam: Postgr
         assert connection.execute(
             "select deadlocks from pg_stat_database where datname = current_database()"
         ).fetchone() != (0,)
-
-
-class Losing:
-    """A TCP relay that, when told to, swallows the server's next answer and hangs up."""
-
-    def __init__(self, dsn: str) -> None:
-        parts = urlsplit(dsn)
-        self._target = (parts.hostname or "", parts.port or 0)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        port = self._listener.getsockname()[1]
-        self.dsn = dsn.replace(f":{parts.port}/", f":{port}/")
-        self.lose = False
-        self.lost = 0
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(self._target)
-            threading.Thread(target=self._pump, args=(client, server, False), daemon=True).start()
-            threading.Thread(target=self._pump, args=(server, client, True), daemon=True).start()
-
-    def _pump(self, source: socket.socket, sink: socket.socket, answers: bool) -> None:
-        try:
-            while data := source.recv(65536):
-                if answers and self.lose:
-                    self.lose = False
-                    self.lost += 1
-                    break
-                sink.sendall(data)
-        except OSError:
-            pass
-        for end in (source, sink):
-            with_shutdown(end)
-
-    def close(self) -> None:
-        self._listener.close()
-
-
-def with_shutdown(end: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        end.shutdown(socket.SHUT_RDWR)
-    end.close()
 
 
 def test_a_call_whose_answer_was_lost_is_repeated_with_one_effect(database: Database) -> None:
