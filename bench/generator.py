@@ -28,9 +28,7 @@ class _Client:
     """One connection."""
 
     def __init__(self, port: int, source: Iterator[bytes]) -> None:
-        self._port, self._source = port, source
-        self.sent_at = 0.0
-        self.answer = b""
+        self._port, self._source, self.sent_at, self.answer = port, source, 0.0, b""
         self.connect()
 
     @property
@@ -54,8 +52,8 @@ class _Client:
         if not data:
             return None
         self.answer += data
-        head, found, body = self.answer.partition(b"\r\n\r\n")
-        length = _LENGTH.search(head) if found else None
+        head, end, body = self.answer.partition(b"\r\n\r\n")
+        length = _LENGTH.search(head) if end else None
         return length is not None and len(body) >= int(length[1])
 
 
@@ -65,11 +63,10 @@ class _Generator:
         self._clients = [_Client(spec.port, source) for _ in range(spec.clients)]
         self._by_descriptor: dict[int, _Client] = {}
         self._poll = select.poll()
-        self._outcome = Outcome()
+        self._outcome, self._spec = Outcome(), spec
         self._latencies: list[float] = []
         self._counted_from = time.perf_counter() + spec.warm_up
         self._until = self._counted_from + spec.seconds
-        self._spec = spec
 
     def run(self) -> Outcome:
         for client in self._clients:
@@ -143,8 +140,7 @@ class _Generator:
 
     def _summary(self) -> Outcome:
         ordered, outcome = sorted(self._latencies), self._outcome
-        outcome.answered = len(ordered)
-        outcome.per_s = len(ordered) / self._spec.seconds
+        outcome.answered, outcome.per_s = len(ordered), len(ordered) / self._spec.seconds
         if ordered:
             outcome.p50_ms = 1000 * ordered[len(ordered) // 2]
             outcome.p99_ms = 1000 * ordered[int(len(ordered) * 0.99)]

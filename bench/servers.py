@@ -13,7 +13,6 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 
 from bench import conduct, database, http, load
@@ -103,17 +102,16 @@ def _stop_under_load(stack: Stack, server: str, key: str, port: int) -> str:
     url = stack.services.postgres.url
     before = _booked(url)
     with http.serving(stack, command(server, http.APP, port), port) as process, ThreadPoolExecutor(1) as pool:
-        job = pool.submit(partial(load.run, spec))
+        job = pool.submit(load.run, spec)
         time.sleep(1.0)
         started = time.monotonic()
         process.signal(signal.SIGTERM)
         outcome = job.result()
         process.wait()
         took = time.monotonic() - started
-    answered = outcome.statuses.get("200", 0)
-    others = {status: count for status, count in outcome.statuses.items() if status != "200"}
+    answered = outcome.statuses.pop("200", 0)
     lost = _booked(url) - before - answered
-    refused = f", other answers {others}" if others else ""
+    refused = f", other answers {outcome.statuses}" if outcome.statuses else ""
     return (
         f"{answered} answered, {lost} booked but unanswered, {outcome.dropped} closed unanswered{refused}; "
         f"ended after {took:.1f} s"
