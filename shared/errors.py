@@ -85,7 +85,6 @@ REFUSALS: dict[str, tuple[str, int]] = {
     "RF010": ("state_conflict", 409),
     "RF011": ("topup_in_flight", 409),
     "RF012": ("invalid_auto_topup", 422),
-    "RF013": ("no_payment_method", 409),
     "RF014": ("consent_required", 422),
     "RF015": ("append_only", 409),
 }

@@ -39,9 +39,9 @@ def api_key_hash(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-def customer_create(account_id: str) -> str:
-    """Stripe idempotency key for creating an account's customer."""
-    return f"customer:{account_id}"
+def customer_create(account_id: str, replaces: str | None) -> str:
+    """Stripe idempotency key for creating an account's customer, or the one in place of a deleted customer."""
+    return f"customer:{account_id}:{replaces}" if replaces else f"customer:{account_id}"
 
 
 def checkout_create(payment_id: str) -> str:

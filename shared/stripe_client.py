@@ -108,9 +108,10 @@ class StripeGateway:
     def __init__(self, client: stripe.StripeClient) -> None:
         self.client = client
 
-    def ensure_customer(self, account_id: str, name: str, email: str | None) -> str:
-        """The id of the account's customer; a repeat with the same arguments answers the same customer.
-
+    def ensure_customer(
+        self, account_id: str, name: str, email: str | None, replaces: str | None = None
+    ) -> str:
+        """The id of the account's customer, or of one in place of a deleted one (replaces); the same for a repeat.
         Stripe may forget the key after 24 hours: ask the ledger first, store the answer with link_customer.
         """
         params: StripeData = {"name": name, "metadata": {"refill_account_id": account_id}}
@@ -118,7 +119,7 @@ class StripeGateway:
             params["email"] = email
         with _translated():
             customer = self.client.v1.customers.create(
-                cast("Any", params), {"idempotency_key": keys.customer_create(account_id)}
+                cast("Any", params), {"idempotency_key": keys.customer_create(account_id, replaces)}
             )
         return customer.id
 

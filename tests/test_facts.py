@@ -80,11 +80,7 @@ def test_the_refusals_of_sql_are_those_of_the_table() -> None:
     named = {state for path in files for state in re.findall(r"\bRF\d{3}\b", path.read_text())}
     assert named <= set(errors.REFUSALS)
     # Declared for limits, which come with holds, and for what Python itself refuses.
-    unused = {
-        state
-        for state, (code, _) in errors.REFUSALS.items()
-        if code in ("limit_reached", "no_payment_method")
-    }
+    unused = {state for state, (code, _) in errors.REFUSALS.items() if code == "limit_reached"}
     assert raised == set(errors.REFUSALS) - unused
 
 

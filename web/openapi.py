@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 from shared.errors import REFUSALS
 from web.endpoints import REGISTRY, Endpoint
 
-VERSION = "1.0.0"
+VERSION = "0.1.0"
 _REF = "#/components/schemas/{model}"
 _DESCRIPTION = """Prepaid credits and automatic top-up for AI-agent platforms.
 
@@ -37,6 +37,7 @@ CODES: dict[str, int] = dict(REFUSALS.values()) | {
     "request_in_flight": 409,
     "rate_limited": 429,
     "stripe_unavailable": 503,
+    "stripe_busy": 503,
     "invalid_signature": 400,
     "invalid_event": 400,
     "not_ready": 503,

@@ -50,17 +50,14 @@ def open_checkout(
 
 def _customer(services: Services, account_id: str) -> str:
     known = services.ledger.get_customer(account_id)
-    if known is None:
-        account = services.ledger.get_account(account_id)
-        customer_id = services.gateway.ensure_customer(account_id, account["name"], account["email"])
-        return services.ledger.link_customer(account_id, customer_id)
-    if known["deleted"]:
-        raise Refused(
-            "The customer of this account was deleted at Stripe. An operator has to link a new one.",
-            code="state_conflict",
-            status=409,
-        )
-    return str(known["stripe_customer_id"])
+    if known is not None and not known["deleted"]:
+        return str(known["stripe_customer_id"])
+    account = services.ledger.get_account(account_id)
+    replaces = known["stripe_customer_id"] if known is not None else None
+    customer_id = services.gateway.ensure_customer(
+        account_id, account["name"], account["email"], replaces=replaces
+    )
+    return services.ledger.link_customer(account_id, customer_id)
 
 
 def _page(services: Services, name: str, payment_id: str) -> str:

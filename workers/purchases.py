@@ -115,7 +115,7 @@ def _look(app: App, payment: Payment) -> Verdict:
     if payment["stripe_payment_intent_id"] is not None:
         intent = app.gateway.retrieve_intent(payment["stripe_payment_intent_id"])
         return judge_intent(app, payment, intent, retry_possible=True)
-    return "open", "not_at_stripe_yet"
+    return _close(app, payment, "canceled", "never_reached_stripe")
 
 
 def _close(

@@ -147,7 +147,9 @@ def _follow(app: App, topup: Topup, intent_id: str) -> None:
         _refused(app, topup, error)
         return
     if topup["state"] == "action_required" and intent.get("status") not in ("succeeded", "canceled"):
-        if topup["age_seconds"] > ACTION_AGE_MAX_SECONDS:
+        if topup["reason"] == "superseded":
+            _give_up(app, topup, intent_id, "superseded")
+        elif topup["age_seconds"] > ACTION_AGE_MAX_SECONDS:
             _give_up(app, topup, intent_id, "authentication_expired")
         else:
             app.ledger.release_topup(topup["id"], "authentication_required", ACTION_POLL_SECONDS)

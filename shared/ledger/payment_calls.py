@@ -97,7 +97,7 @@ class PaymentCalls(Calls):
         """Switches on or changes (with consent), or off (always works). settings: enabled, threshold, mode, credits,
         package_id, caps{day, month, per_hour, currency}, text_version. Answers as get_auto_topup plus topup_due.
 
-        Refused: unknown_account, invalid_auto_topup (the sentence says which rule), consent_required, no_payment_method,
+        Refused: unknown_account, invalid_auto_topup (the sentence says which rule), consent_required,
         unknown_package.
         """
         return self._call("set_auto_topup", p_account_id=account_id, p_settings=Json(settings), p_actor=actor)

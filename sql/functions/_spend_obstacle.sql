@@ -26,7 +26,7 @@ begin
     return null;
   end if;
   if v_balance.status = 'paused' then
-    raise exception using errcode = 'RF004', message = 'This account is paused. An administrator can resume it on the billing page.';
+    raise exception using errcode = 'RF004', message = 'This account is paused. Ask an administrator of the account.';
   end if;
   if v_balance.balance - v_balance.held + v_balance.overdraft >= p_credits then
     return null; -- a grant came in between

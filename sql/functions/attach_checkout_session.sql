@@ -8,7 +8,9 @@ declare
 begin
   update billing.payments
      set stripe_checkout_session_id = p_session_id, checkout_url = p_url,
-         next_check_at = case when status in ('open', 'processing') then now() + interval '1 minute' else next_check_at end
+         -- A repeat that comes after the sweep gave the purchase up makes it payable again.
+         status = case when status = 'canceled' and stripe_checkout_session_id is null then 'open' else status end,
+         next_check_at = case when status in ('open', 'processing', 'canceled') then now() + interval '1 minute' else next_check_at end
    where id = p_payment_id
   returning * into v_payment;
   if not found then

@@ -11,5 +11,9 @@ begin
   insert into billing.api_keys (id, name, prefix, hash, scopes, account_id)
   values (p_id, p_name, p_prefix, decode(p_hash, 'hex'), p_scopes, p_account_id)
   on conflict (id) do nothing;
+  if found then
+    insert into billing.audit_log (account_id, actor, action, subject, details)
+    values (p_account_id, 'cli', 'api_key.created', p_prefix, jsonb_build_object('name', p_name, 'scopes', p_scopes));
+  end if;
   return (select billing._api_key_json(k) from billing.api_keys k where k.id = p_id);
 end $$;

@@ -22,9 +22,11 @@ begin
       raise exception using errcode = 'RF008', message = 'This quantity is more than one payment may carry.';
     end if;
     insert into billing.payments
-      (id, account_id, purpose, package_id, quantity, credits, amount, currency, stripe_customer_id)
+      (id, account_id, purpose, package_id, quantity, credits, amount, currency, stripe_customer_id,
+       next_check_at)
     values (p_payment_id, p_account_id, 'purchase', p_package_id, p_quantity, v_package.credits * p_quantity,
-      v_package.amount * p_quantity, v_package.currency, p_customer_id);
+      v_package.amount * p_quantity, v_package.currency, p_customer_id,
+      now() + interval '10 minutes'); -- by then it has its Session, or nobody will pay it
   end if;
   return (select billing._payment_json(p) from billing.payments p where p.id = p_payment_id);
 end $$;

@@ -9,8 +9,8 @@ create or replace function billing.operations_summary()
     'events_parked', (select count(*) from billing.stripe_events where state = 'parked'),
     'payments_parked', (select count(*) from billing.payments where status = 'parked'),
     'usage_parked', (select count(*) from billing.parked_usage where resolved_at is null),
-    'topups_open', (select coalesce(jsonb_object_agg(state, n), '{}') from (select state, count(*) as n from billing.topups
-                     where state in ('open', 'processing', 'unknown', 'action_required') group by state) t),
+    'topups_open', (select jsonb_object_agg(s.state, (select count(*) from billing.topups t where t.state = s.state))
+                      from (values ('open'), ('processing'), ('unknown'), ('action_required')) s (state)),
     'topups_paused', (select count(*) from billing.auto_topup_settings where enabled and paused_reason is not null),
     'notices_pending', (select count(*) from billing.outbox where state = 'pending'),
     'notices_failed', (select count(*) from billing.outbox where state = 'failed'));

@@ -13,5 +13,7 @@ begin
   if v_keys is null then
     raise exception using errcode = 'RF009', message = 'No live key has this name or prefix.';
   end if;
+  insert into billing.audit_log (account_id, actor, action, subject)
+  select k->>'account_id', 'cli', 'api_key.revoked', k->>'prefix' from jsonb_array_elements(v_keys) k;
   return v_keys;
 end $$;

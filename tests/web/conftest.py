@@ -40,7 +40,7 @@ class FakeGateway:
     sessions: list[tuple[Payment, dict[str, Any]]] = field(default_factory=list)
     customers: list[str] = field(default_factory=list)
 
-    def ensure_customer(self, account_id: str, *_more: object) -> str:
+    def ensure_customer(self, account_id: str, *_more: object, **_options: object) -> str:
         self.customers.append(account_id)
         return f"cus_{account_id}"
 
@@ -139,6 +139,8 @@ def money(database: Database) -> Counts:
 def _digest(connection: psycopg.Connection[Any], table: str) -> int:
     row = connection.execute(
         f"select coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) + count(*) from billing.{table} t"
+        # Keys that the test makes for its own calls are not what it looks for.
+        + (" where action not like 'api_key.%'" if table == "audit_log" else "")
     ).fetchone()
     assert row is not None
     return int(row[0])

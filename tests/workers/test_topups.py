@@ -295,6 +295,19 @@ def test_confirmation_that_nobody_gives_ends_after_a_day(world: World) -> None:
     assert next(iter(world.stripe.intents.values()))["status"] == "canceled"
 
 
+def test_a_charge_that_waits_for_authentication_makes_room_when_a_person_resumes(world: World) -> None:
+    world.stripe.card = "authentication"
+    world.spend(90)
+    world.check()
+    world.stripe.card = "ok"
+    world.ledger.resume_auto_topup(ACCOUNT, "owner")
+    world.charge()
+    assert next(iter(world.stripe.intents.values()))["status"] == "canceled"
+    assert world.topup["state"] == "canceled"
+    world.check()
+    assert [world.grants, world.balance, world.settings["paused_reason"]] == [1, 110, None]
+
+
 def test_another_card_resumes_a_paused_top_up_once(world: World) -> None:
     """No. 47."""
     world.stripe.card = "declined:expired_card"

@@ -75,6 +75,7 @@ class PaymentPage(Page):
         "idempotency_key_reused",
         "request_in_flight",
         "stripe_unavailable",
+        "stripe_busy",
     ),
 )
 def open_checkout(call: Call) -> Response:
