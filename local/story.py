@@ -103,7 +103,8 @@ class Story(threading.Thread):
         if self._entries:
             times = "once" if self._entries == 1 else f"{self._entries} times"
             balance = self._previous["balance_after"] if self._previous else None
-            self._line("spent", f"{self._spent.normalize():f} credits, {times}", balance)
+            unit = "credit" if self._spent == 1 else "credits"
+            self._line("spent", f"{self._spent.normalize():f} {unit}, {times}", balance)
         self._spent, self._entries, self._told_at = Decimal(0), 0, time.monotonic()
 
     def _tell_condition(self, topup: dict[str, Any]) -> None:

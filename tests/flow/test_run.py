@@ -16,7 +16,7 @@ import pytest
 from tests.support import Proc, free_port, wait_until
 
 pytestmark = pytest.mark.xdist_group("flow-crashes")
-SPENT = r"spent +[\d.]+ credits.*balance [\d.]+"
+SPENT = r"spent +[\d.]+ credits?.*balance [\d.]+"
 
 
 def processes_of(directory: Path) -> list[psutil.Process]:
