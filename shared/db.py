@@ -27,6 +27,10 @@ from supabase import Client, ClientOptions, create_client
 CALL_TRIES_MAX = 4
 STATEMENT_TIMEOUT_MS = 15_000
 LOCK_TIMEOUT_MS = 10_000
+CONNECTION_WAIT_SECONDS = 5.0
+# Once somebody has waited that long in vain, others wait this long for a while: an outage must not fill every thread.
+OUTAGE_WAIT_SECONDS = 0.25
+OUTAGE_MEMORY_SECONDS = 2.0
 
 # SQLSTATEs after which the same call may simply be made again: the transaction was rolled back by a conflict.
 CONFLICTS = frozenset({"40001", "40P01", "55P03"})
@@ -73,11 +77,12 @@ class PostgresDatabase:
 
     def __init__(self, dsn: str, *, pool_size: int = 8) -> None:
         self._statements: dict[tuple[str, tuple[str, ...]], bytes] = {}
+        self._away_until = 0.0
         self._pool = ConnectionPool(
             dsn,
             min_size=1,
             max_size=pool_size,
-            timeout=5,
+            timeout=CONNECTION_WAIT_SECONDS,
             reconnect_timeout=10,
             open=False,
             kwargs={
@@ -115,11 +120,13 @@ class PostgresDatabase:
         if self._pool.closed:
             self._pool.open(wait=False)
         try:
-            with self._pool.connection() as connection:
+            away = time.monotonic() < self._away_until
+            with self._pool.connection(OUTAGE_WAIT_SECONDS if away else None) as connection:
                 row = connection.execute(statement, values).fetchone()
                 return row[0] if row else None
         except PoolTimeout as error:
-            # The pool has waited for seconds, and nothing was sent.
+            # The pool has waited, and nothing was sent.
+            self._away_until = time.monotonic() + OUTAGE_MEMORY_SECONDS
             raise DatabaseUnavailable("the database is away or too busy; try again") from error
         except (psycopg.DataError, UnicodeEncodeError) as error:
             # Values that psycopg cannot even send have no SQLSTATE: NUL characters, lone surrogates.

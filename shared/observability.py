@@ -69,8 +69,10 @@ def configure(settings: Settings, process: str) -> None:
     handler.setFormatter(ReadableFormatter(process) if readable else JsonFormatter(process))
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     # Their information lines tell of single requests, which Refill's own lines do already.
-    for name in ("stripe", "httpx", "urllib3", "psycopg.pool"):
+    for name in ("stripe", "httpx", "urllib3"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
+    # It warns of every attempt to reconnect; the calls that fail meanwhile say the same once each.
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     if settings.sentry_dsn is not None:
         _start_sentry(settings, process)
 

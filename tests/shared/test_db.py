@@ -265,3 +265,16 @@ def test_whatever_stands_before_postgrest_may_fail_in_its_own_words(status: int,
 def test_a_supabase_that_is_away_is_unavailable() -> None:
     with pytest.raises(DatabaseUnavailable):
         SupabaseDatabase(f"http://127.0.0.1:{free_port()}", "sb_secret_x").ping()
+
+
+def test_during_an_outage_only_the_first_call_waits_long() -> None:
+    """Sixteen threads that each wait for seconds would be a whole web process."""
+    database = PostgresDatabase(f"postgresql://nobody@127.0.0.1:{free_port()}/none")
+    waits = []
+    for _ in range(2):
+        started = time.monotonic()
+        with pytest.raises(DatabaseUnavailable):
+            database.call("list_packages")
+        waits.append(time.monotonic() - started)
+    database.close()
+    assert waits[1] < waits[0] / 4

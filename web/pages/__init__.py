@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask
+from flask import Flask, redirect
 
 from web import formats
 from web.pages.billing import blueprint
@@ -15,3 +15,4 @@ def register(app: Flask) -> None:
     csrf.init_app(app)
     formats.register(app)
     app.register_blueprint(blueprint)
+    app.add_url_rule("/", "home", lambda: redirect("/billing"))

@@ -15,7 +15,7 @@ from web.pages import errors
 from web.pages.forms import csrf
 from web.services import services
 
-MOVEMENTS_SHOWN = 20
+MOVEMENTS_SHOWN = 12
 SETTLED = ("succeeded", "failed", "canceled", "parked")
 
 blueprint = Blueprint("billing", __name__, url_prefix="/billing")
@@ -99,9 +99,13 @@ def sign_out() -> Response:
 def _account_id() -> str:
     account_id = session.get("account_id")
     if not isinstance(account_id, str):
-        raise Refused(
-            "Open this page from your platform, or by your sign-in link.", code="unauthenticated", status=401
+        local = services().settings.environment == "local"
+        way = (
+            "by the sign-in link that `make run` prints"
+            if local
+            else "from your platform, or by your sign-in link"
         )
+        raise Refused(f"Open this page {way}.", code="unauthenticated", status=401)
     return account_id
 
 
