@@ -123,9 +123,10 @@ class Topup(TypedDict):
 
 
 class OpenTopup(TypedDict):
-    """open_topup: the top-up to charge, or why there is none."""
+    """open_topup: the top-up to charge, or why there is none; open_topup_id also names one that was open before."""
 
     topup_id: str | None
+    open_topup_id: str | None
     reason: str | None
     next_attempt_at: str | None
 

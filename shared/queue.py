@@ -49,7 +49,7 @@ ACTORS: Final = {
 }
 
 # A killed worker's messages come back after this silence; a worker sends a heartbeat with every command, several a second.
-HEARTBEAT_TIMEOUT_MS: Final = 15_000
+HEARTBEAT_TIMEOUT_MS: Final = 12_000
 # Recovery runs inside a random share of broker commands, out of a million: dramatiq's default of 1,000 took ten minutes.
 MAINTENANCE_CHANCE: Final = 50_000
 

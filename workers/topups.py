@@ -44,8 +44,9 @@ def check_threshold(app: App, account_id: str) -> None:
     opened = app.ledger.open_topup(account_id, keys.new_id("top"), keys.new_id("pay"))
     if opened["topup_id"] is None:
         log.info("no top-up", extra={"account": account_id, "reason": opened["reason"]})
-        return
-    charge_topup(app, opened["topup_id"])
+    if opened["open_topup_id"] is not None:
+        # Also one that was open before: this message may be that of a worker that died over it.
+        charge_topup(app, opened["open_topup_id"])
 
 
 def charge_topup(app: App, topup_id: str) -> None:

@@ -1,5 +1,6 @@
 -- The governor: opens the account's one charge if consent, threshold, caps and back-off allow it; its parameters are frozen
--- in a payments and a topups row. Otherwise answers why not, and when to look again.
+-- in a payments and a topups row. Otherwise answers why not, and when to look again; with reason open_topup, which one is
+-- open: its worker may have died, and whoever asks can take it up.
 -- Callers: service. Idempotent by p_topup_id; at most one open charge an account (topups_one_open).
 -- Raises RF001 unknown_account.
 create or replace function billing.open_topup(p_account_id text, p_topup_id text, p_payment_id text)
@@ -10,17 +11,19 @@ declare
   v_settings billing.auto_topup_settings;
   v_customer billing.customers;
   v_offer    record;
+  v_open     text;
   v_reason   text;
 begin
   if exists (select from billing.topups where id = p_topup_id) then
-    return jsonb_build_object('topup_id', p_topup_id, 'reason', null, 'next_attempt_at', null);
+    return jsonb_build_object('topup_id', p_topup_id, 'open_topup_id', p_topup_id, 'reason', null, 'next_attempt_at', null);
   end if;
   select * into v_settings from billing.auto_topup_settings where account_id = p_account_id;
   select * into v_customer from billing.customers where account_id = p_account_id;
+  select id into v_open from billing.topups
+   where account_id = p_account_id and state in ('open', 'processing', 'unknown', 'action_required');
   v_reason := case
+    when v_open is not null then 'open_topup'
     when not coalesce(v_settings.enabled, false) then 'off'
-    when exists (select from billing.topups where account_id = p_account_id
-                    and state in ('open', 'processing', 'unknown', 'action_required')) then 'open_topup'
     when v_settings.paused_reason is not null then v_settings.paused_reason
     when v_customer.default_payment_method is null or v_customer.deleted_at is not null then 'no_payment_method'
     when v_balance.balance - v_balance.held > v_settings.threshold then 'above_threshold'
@@ -51,6 +54,7 @@ begin
     update billing.auto_topup_settings set next_attempt_at = null, waiting_reason = null where account_id = p_account_id;
   end if;
   perform billing._arm_topup(p_account_id);
-  return jsonb_build_object('topup_id', case when v_reason is null then p_topup_id end, 'reason', v_reason,
+  return jsonb_build_object('topup_id', case when v_reason is null then p_topup_id end,
+    'open_topup_id', case when v_reason is null then p_topup_id else v_open end, 'reason', v_reason,
     'next_attempt_at', (select next_attempt_at from billing.auto_topup_settings where account_id = p_account_id));
 end $$;

@@ -29,7 +29,12 @@ def frees_in(answer: dict[str, Any], books: Books) -> float:
 def test_exactly_at_the_threshold_a_charge_opens_and_just_above_none(books: Books) -> None:
     low(books, 10.000001)
     with books.nothing_moves():
-        assert books.ask() == {"topup_id": None, "reason": "above_threshold", "next_attempt_at": None}
+        assert books.ask() == {
+            "topup_id": None,
+            "open_topup_id": None,
+            "reason": "above_threshold",
+            "next_attempt_at": None,
+        }
     assert books.spend(0.000001)["topup_due"]
     assert books.ask()["topup_id"]
     books.assert_sound()

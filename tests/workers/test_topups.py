@@ -438,3 +438,11 @@ def test_intent_of_the_wrong_customer_is_parked_not_granted(world: World) -> Non
         "payment_parked",
     ]
     assert CUSTOMER != "cus_other"
+
+
+def test_the_message_of_a_dead_worker_takes_its_open_charge_up_again(world: World) -> None:
+    """The row was opened, the worker died, and its message came back: nobody has to wait for the sweep."""
+    world.spend(90)
+    world.ledger.open_topup(ACCOUNT, "top_x", "pay_x")
+    world.check()
+    assert [world.topup["id"], world.topup["state"], world.grants] == ["top_x", "succeeded", 1]
