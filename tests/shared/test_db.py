@@ -96,7 +96,7 @@ def test_what_never_passes_ends_as_unavailable(database: Database, seam: Postgre
 
 
 def test_a_deadlock_is_resolved_by_trying_again(database: Database, seam: PostgresDatabase) -> None:
-    """Two calls take two locks in opposite order; each waits until the other has its first one."""
+    """No. 67: two calls take two locks in opposite order; each waits until the other has its first one."""
     helper(
         database,
         "perform pg_advisory_xact_lock(case p_text when 'a' then 1 else 2 end);"
@@ -116,7 +116,7 @@ def test_a_deadlock_is_resolved_by_trying_again(database: Database, seam: Postgr
 
 
 def test_a_call_whose_answer_was_lost_is_repeated_with_one_effect(database: Database) -> None:
-    """The transaction was committed; the connection broke before the answer came."""
+    """No. 33: the transaction was committed; the connection broke before the answer came."""
     relay = Losing(database.dsn)
     seam = PostgresDatabase(relay.dsn, pool_size=1)
     ledger = Ledger(seam)

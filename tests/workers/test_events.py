@@ -36,7 +36,7 @@ def test_two_event_ids_for_one_payment_intent_grant_once(world: World) -> None:
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_any_order_of_events_gives_the_same_books(world: World, order: tuple[int, ...]) -> None:
-    """Each three times, too: no. 3 and peers' no. 6."""
+    """Each three times, too: nos. 3 and 4, and peers' no. 6."""
     payment, session, intent = paid(world)
     announcements = [(SESSION, session), (SUCCEEDED, intent), ("payment_intent.processing", intent)]
     for place in [*order, *order, *order]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import stripe
+from dramatiq.middleware import TimeLimitExceeded
 
 from local.stripe.app import LocalStripe
 from local.stripe.control import Control
@@ -346,3 +348,62 @@ def test_a_burst_of_usage_is_one_charge(shop: Shop) -> None:
     for _ in range(5):
         shop.world.check()
     assert [shop.charged, shop.world.balance] == [1, 100]
+
+
+def test_four_days_without_any_webhook_are_caught_up_without_duplicates(shop: Shop) -> None:
+    """No. 22: the endpoint was disabled; objects are asked meanwhile, and the old events come at the end."""
+    paid = shop.purchase()
+    shop.control.pay_checkout(paid["stripe_checkout_session_id"])
+    late = shop.purchase()
+    session = shop.control.pay_checkout(late["stripe_checkout_session_id"], outcome="async")
+    shop.world.check_payment(paid["id"])
+    shop.world.check_payment(late["id"])
+    assert [shop.world.payment(row["id"])["status"] for row in (paid, late)] == ["succeeded", "processing"]
+
+    shop.world.query("update billing.payments set created_at = created_at - interval '4 days'")
+    shop.control.settle(session["payment_intent"])
+    shop.world.query("update billing.payments set next_check_at = now() where status = 'processing'")
+    for payment_id in shop.world.ledger.due_work(10)["payments"]:
+        shop.world.check_payment(payment_id)
+    assert [shop.world.grants, shop.world.balance] == [2, 300]
+    shop.deliver()
+    assert [shop.world.grants, shop.world.balance] == [2, 300]
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_the_clock_of_the_host_decides_nothing(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """No. 68: a declined card waits its hour by the database's clock, whatever the worker's says."""
+    shop.control.behave(shop.customer, decline_code="insufficient_funds", times=1)
+    shop.world.spend(90)
+    shop.world.check()
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + hours * 3600 + hours)
+    assert shop.world.ledger.due_work(10)["accounts"] == []
+    shop.world.check()
+    assert [len(shop.world.topups), shop.charged] == [1, 0]
+    shop.world.age("61 minutes")
+    shop.world.check()
+    shop.world.check()
+    assert [shop.world.topup["state"], shop.charged, shop.world.grants] == ["succeeded", 1, 1]
+
+
+def test_a_time_limit_between_stripes_answer_and_the_commit_charges_once(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No. 69: Dramatiq raises it between any two instructions; nothing catches it on the way."""
+    confirm = StripeGateway.confirm_topup_intent
+
+    def interrupted(self: StripeGateway, topup_id: str, intent_id: str) -> Any:
+        confirm(self, topup_id, intent_id)
+        raise TimeLimitExceeded
+
+    shop.world.spend(90)
+    monkeypatch.setattr(StripeGateway, "confirm_topup_intent", interrupted)
+    with pytest.raises(TimeLimitExceeded):
+        shop.world.check()
+    monkeypatch.setattr(StripeGateway, "confirm_topup_intent", confirm)
+    assert [shop.world.topup["state"], shop.charged, shop.world.grants] == ["processing", 1, 0]
+    shop.world.charge()
+    assert [shop.world.topup["state"], shop.charged, shop.world.grants] == ["succeeded", 1, 1]
