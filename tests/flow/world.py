@@ -18,7 +18,7 @@ from psycopg.rows import dict_row
 from redis import Redis
 
 from local.api import Api, StripeControl
-from local.embedded import Guarded
+from local.embedded import EmbeddedError, Guarded
 from local.stack import Stack
 from shared import db, queue
 from shared.ledger import Ledger
@@ -211,7 +211,8 @@ class Account:
             if sweep and time.monotonic() - swept > 1:
                 swept = time.monotonic()
                 self.world.sweep(self)
-            with contextlib.suppress(httpx.HTTPError):
+            # Also a 503: the database may have been away just now.
+            with contextlib.suppress(httpx.HTTPError, EmbeddedError):
                 return self.balance == wanted
             return False
 

@@ -29,7 +29,7 @@ CHECKS = (
     specs.content_type_conformance,
     specs.response_schema_conformance,
 )
-NOT_OF_THE_API = re.compile(r"/(static|billing|local)(/|$)")
+NOT_OF_THE_API = re.compile(r"/$|/(static|billing|local)(/|$)")
 
 
 def test_unknown_address_and_method_are_problems(client: FlaskClient) -> None:
@@ -183,3 +183,8 @@ def test_generated_requests_are_answered_as_documented(app: Flask, key: KeyMaker
         check()
         checked += 1
     assert checked > 15
+
+
+def test_the_address_of_the_site_leads_to_the_billing_page(client: FlaskClient) -> None:
+    answer = client.get("/")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/billing")
