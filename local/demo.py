@@ -15,6 +15,7 @@ from local import buyer
 from local.api import Api, StripeControl, await_value
 from local.embedded import EmbeddedError
 from local.stack import Stack
+from shared import money
 from shared.settings import Settings
 from shared.stripe_client import make_client
 from web.api.auto_topup import CONSENT_TEXT_VERSION
@@ -70,7 +71,7 @@ class Demo:
     def buy(self) -> None:
         """By the hosted page's own form; the credits come by webhook and worker."""
         session = self.api.post("/api/billing/checkout-sessions", package_id=PACKAGE)
-        say(f"{PACKAGE} for {money(session['price']['amount'])}: {session['url']}")
+        say(f"{PACKAGE} for {money.to_text(session['price']['amount'], 'usd')}: {session['url']}")
         back = buyer.pay(session["url"])
         say(f"paid; the page leads back to {back.split('?')[0]}")
         took = self._await_balance(SIGNUP + BOUGHT, "the purchase to be granted")
@@ -88,7 +89,9 @@ class Demo:
             caps=caps,
             consent={"text_version": CONSENT_TEXT_VERSION},
         )
-        say(f"at {THRESHOLD} credits or less: {TOPUP} more for {money(TOPUP_AMOUNT)} from the saved card")
+        say(
+            f"at {THRESHOLD} credits or less: {TOPUP} more for {money.to_text(TOPUP_AMOUNT, 'usd')} from the saved card"
+        )
         consent = state["consent"]
         say(f"consent by {consent['actor']} to text {consent['text_version']}; at most $20 a day")
         check(self._charges()["succeeded"] == 1, "enabling must charge nothing")
@@ -113,7 +116,9 @@ class Demo:
         """The charge and its grant, within a second or two of the debit."""
         took = self._await_balance(self.balance + TOPUP, "the top-up to be charged and granted")
         payment = self.api.get("/api/billing/payments", limit=1)["data"][0]
-        say(f"{money(payment['price']['amount'])} charged, {TOPUP} credits granted after {took:.1f} s")
+        say(
+            f"{money.to_text(payment['price']['amount'], 'usd')} charged, {TOPUP} credits granted after {took:.1f} s"
+        )
         time.sleep(1)  # a second charge would be seen by now
         confirmations = self.control.confirmations()
         check(confirmations == 1, f"the local Stripe saw {confirmations} confirmations, not one")
@@ -132,7 +137,7 @@ class Demo:
             query = "select stripe_payment_intent_id from billing.payments where id = %s"
             (intent,) = connection.execute(query, [purchase["id"]]).fetchone() or (None,)
         refund = self.stripe.v1.refunds.create({"payment_intent": str(intent)})
-        say(f"{money(refund.amount)} refunded: {refund.id}, {refund.status}")
+        say(f"{money.to_text(refund.amount, 'usd')} refunded: {refund.id}, {refund.status}")
         check(self._charges()["refunded"] == refund.amount, "the refund is not on the charge")
         event = self._event("charge.refunded")
         if event["state"] == "ignored":
@@ -230,11 +235,6 @@ def check(holds: bool, complaint: str) -> None:
 def say(text: str) -> None:
     """A line below the step's title."""
     print(f"     {text}", flush=True)
-
-
-def money(amount: int) -> str:
-    """Dollars from cents."""
-    return f"${amount / 100:.2f}"
 
 
 def ledger_row(kind: str, credits: object, balance: object, source: str) -> None:

@@ -9,30 +9,8 @@ from typing import Any
 from flask import Flask
 from markupsafe import Markup, escape
 
-from shared import credits
+from shared import credits, money
 
-_SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "aud": "A$", "cad": "C$"}
-# Stripe's currencies without minor units.
-_WHOLE = frozenset(
-    (
-        "bif",
-        "clp",
-        "djf",
-        "gnf",
-        "jpy",
-        "kmf",
-        "krw",
-        "mga",
-        "pyg",
-        "rwf",
-        "ugx",
-        "vnd",
-        "vuv",
-        "xaf",
-        "xof",
-        "xpf",
-    )
-)
 MINUS = "\N{MINUS SIGN}"
 _CODE = re.compile(r"`([^`]+)`")
 _KINDS = {
@@ -60,13 +38,6 @@ def credits_text(micro: int) -> str:
 def signed(micro: int) -> str:
     """Credits with their sign: "+100" or a minus sign and "2.5"."""
     return f"+{credits_text(micro)}" if micro > 0 else credits_text(micro)
-
-
-def money(amount: int, currency: str) -> str:
-    """Minor units as people write them: 500, usd -> "$5.00"."""
-    text = f"{amount:,}" if currency in _WHOLE else f"{amount // 100:,}.{amount % 100:02d}"
-    symbol = _SYMBOLS.get(currency)
-    return f"{symbol}{text}" if symbol else f"{text} {currency.upper()}"
 
 
 def kind(name: str) -> str:
@@ -131,4 +102,4 @@ def register(app: Flask) -> None:
         "prose": prose,
     }
     app.jinja_env.filters.update(filters)
-    app.jinja_env.globals.update(money=money, percent=percent)
+    app.jinja_env.globals.update(money=money.to_text, percent=percent)

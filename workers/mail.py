@@ -14,33 +14,13 @@ from urllib.parse import unquote, urlsplit
 import jinja2
 
 from shared import credits as credit_units
+from shared import money
 from shared.settings import Settings
 from workers.app import App
 
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 15
-# Currencies whose minor unit is the unit itself (docs.stripe.com/currencies#zero-decimal).
-ZERO_DECIMAL = frozenset(
-    (
-        "bif",
-        "clp",
-        "djf",
-        "gnf",
-        "jpy",
-        "kmf",
-        "krw",
-        "mga",
-        "pyg",
-        "rwf",
-        "ugx",
-        "vnd",
-        "vuv",
-        "xaf",
-        "xof",
-        "xpf",
-    )
-)
 
 
 def send_notice(app: App, notice_id: int) -> None:
@@ -99,14 +79,6 @@ def deliver(settings: Settings, message: EmailMessage) -> None:
         server.send_message(message)
 
 
-def money(amount: int, currency: str) -> str:
-    """Minor units as people read them: 1050, "usd" -> "10.50 USD"."""
-    if currency in ZERO_DECIMAL:
-        return f"{amount} {currency.upper()}"
-    units, cents = divmod(amount, 100)
-    return f"{units}.{cents:02d} {currency.upper()}"
-
-
 def _obstacle(settings: Settings, notice: dict[str, Any]) -> str | None:
     if settings.smtp_url is None:
         return "no channel configured"
@@ -125,5 +97,5 @@ def _templates() -> jinja2.Environment:
         autoescape=False,  # noqa: S701  # plain text
     )
     environment.filters["credits"] = credit_units.to_text
-    environment.filters["money"] = money
+    environment.filters["money"] = money.to_text
     return environment

@@ -13,17 +13,15 @@ from web import idempotency
 from web.api.auto_topup import AutoTopup
 from web.api.history import Lot
 from web.api.queries import AccountQuery, account_of
+from web.api.usage_models import UsageData
 from web.auth import require_scope
 from web.endpoints import Call, Endpoint
 from web.fields import (
     Answer,
     Body,
     CreditsOut,
-    PositiveCreditsIn,
-    Quantity,
     Reason,
     SignedCreditsIn,
-    SmallObject,
     Text,
     numbered,
 )
@@ -65,27 +63,16 @@ def balance(call: Call) -> Any:
     return call.services.ledger.get_balance(account_of(call))
 
 
-class Use(Body):
+class Use(UsageData):
     """A spend.
 
     `action` is priced by the table of actions; `amount` instead of that price needs the scope `price`.
     """
 
-    account_id: Text | None = None
     id: Annotated[
         Text | None,
         Field(description="Unique in the account. Left out: Idempotency-Key, else a generated one."),
     ] = None
-    action: Text | None = None
-    quantity: Quantity = 1
-    amount: PositiveCreditsIn | None = None
-    agent: Text | None = None
-    agent_type: Annotated[Text | None, Field(description="Another name of `agent`.")] = None
-    department_id: Text | None = None
-    member_id: Text | None = None
-    run_id: Text | None = None
-    dimensions: SmallObject | None = None
-    metadata: SmallObject | None = None
 
     @model_validator(mode="after")
     def _is_priced(self) -> Self:
