@@ -87,6 +87,9 @@ REFUSALS: dict[str, tuple[str, int]] = {
     "RF012": ("invalid_auto_topup", 422),
     "RF014": ("consent_required", 422),
     "RF015": ("append_only", 409),
+    "RF016": ("unknown_model", 422),
+    "RF017": ("unknown_dimension", 422),
+    "RF018": ("price_change_too_large", 422),
 }
 
 

@@ -52,11 +52,14 @@ class UsageAccount(TypedDict):
 
 
 class Rejected(TypedDict):
-    """One event of a batch that was not booked. `index` is its place in the batch."""
+    """One event of a batch that was not booked. `index` is its place in the batch; parked: it is kept, and booked when it
+    has a price.
+    """
 
     index: int
     id: str | None
     code: str
+    parked: bool
 
 
 class UsageResult(TypedDict):
@@ -67,6 +70,87 @@ class UsageResult(TypedDict):
     rejected: list[Rejected]
     accounts: list[UsageAccount]
     topup_due: list[str]
+
+
+class Refusal(TypedDict):
+    """What a call that succeeded could not do besides; shared.errors.from_sqlstate makes a Refused of it."""
+
+    sqlstate: str
+    message: str
+    detail: dict[str, Any] | None
+
+
+class Hold(TypedDict):
+    """place_hold, settle_hold, extend_hold, release_hold, get_hold.
+
+    settled: charged through it; spent: with its children's; reserved: what open children hold; remaining: what may still
+    be spent or reserved from it. available, status: the account's. replayed, topup_due: after placing and settling.
+    refusal: after a settlement that leaves the hold open, what could not be reserved.
+    """
+
+    id: str
+    account_id: str
+    parent_id: str | None
+    state: Literal["open", "settled", "released", "expired"]
+    amount: int
+    settled: int
+    spent: int
+    reserved: int
+    remaining: int
+    action: str | None
+    agent: str | None
+    department_id: str | None
+    member_id: str | None
+    run_id: str | None
+    expires_at: str
+    created_at: str
+    closed_at: str | None
+    available: int
+    status: str
+    replayed: NotRequired[bool]
+    topup_due: NotRequired[bool]
+    refusal: NotRequired[Refusal | None]
+
+
+class Limit(TypedDict):
+    """set_limit, list_limits. credits is None after a limit was removed."""
+
+    account_id: str
+    scope: Literal["department", "member", "agent"]
+    scope_id: str
+    window: Literal["day", "week", "month"]
+    credits: int | None
+    hard: bool | None
+    used: int | None
+    held: int | None
+    left: int | None
+    window_started_at: str | None
+    resets_at: str | None
+
+
+class RateCard(TypedDict):
+    """set_action_cost, list_actions. credits: for one of quantity; rates: {dimension: {credits, per}}."""
+
+    action: str
+    model: str | None
+    account_id: str | None
+    credits: int | None
+    rates: dict[str, dict[str, int]]
+    unit: str | None
+    description: str | None
+    effective_from: str | None
+    effective_until: str | None
+
+
+class Quote(TypedDict):
+    """quote_credits. bounds: every bound with its binding and what it leaves, the tightest first."""
+
+    credits: int
+    available: int
+    status: str
+    sufficient: bool
+    binding: str
+    bounds: list[dict[str, Any]]
 
 
 class Payment(TypedDict):

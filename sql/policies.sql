@@ -42,7 +42,7 @@ declare
   v_table text;
 begin
   foreach v_table in array array['account_members', 'credit_balances', 'credit_lots', 'credit_transactions',
-    'credit_usage', 'payments', 'invoices', 'auto_topup_settings', 'auto_topup_consents']
+    'credit_usage', 'credit_holds', 'credit_limits', 'payments', 'invoices', 'auto_topup_settings', 'auto_topup_consents']
   loop
     execute format('drop policy if exists "Members read their own account" on billing.%I', v_table);
     execute format('create policy "Members read their own account" on billing.%I for select to authenticated
@@ -62,6 +62,7 @@ create policy "Everybody reads packages on sale" on billing.credit_packages for 
 drop policy if exists "Everybody reads plans on offer" on billing.subscription_plans;
 create policy "Everybody reads plans on offer" on billing.subscription_plans for select to authenticated using (active);
 drop policy if exists "Everybody reads what actions cost" on billing.agent_action_costs;
-create policy "Everybody reads what actions cost" on billing.agent_action_costs for select to authenticated using (true);
+create policy "Everybody reads what actions cost" on billing.agent_action_costs for select to authenticated
+  using (account_id = '' or (select billing.is_member(account_id)));
 grant select on billing.credit_packages, billing.subscription_plans, billing.agent_action_costs,
   billing.current_action_costs to authenticated;

@@ -79,9 +79,7 @@ def test_the_refusals_of_sql_are_those_of_the_table() -> None:
     raised = {state for path in files for state in re.findall(r"errcode\s*=\s*'(RF\d{3})'", path.read_text())}
     named = {state for path in files for state in re.findall(r"\bRF\d{3}\b", path.read_text())}
     assert named <= set(errors.REFUSALS)
-    # Declared for limits, which come with holds, and for what Python itself refuses.
-    unused = {state for state, (code, _) in errors.REFUSALS.items() if code == "limit_reached"}
-    assert raised == set(errors.REFUSALS) - unused
+    assert raised == set(errors.REFUSALS)
 
 
 def test_the_refusals_that_a_header_names_are_those_of_errors_py() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.db import Json
 from shared.ledger.calls import Calls, Page
-from shared.models import Account, ApiKey, Spend, UsageResult
+from shared.models import Account, ApiKey, RateCard, Spend, UsageResult
 
 
 class CreditCalls(Calls):
@@ -78,26 +78,27 @@ class CreditCalls(Calls):
         """Active plans: id, name, credits_per_cycle, amount, currency, interval."""
         return self._call("list_plans")
 
-    def list_actions(self) -> list[dict[str, Any]]:
-        """Actions and what one unit costs now: action, credits, description."""
-        return self._call("list_actions")
+    def list_actions(self, account_id: str | None = None, *, upcoming: bool = False) -> list[RateCard]:
+        """The rate cards in force, everybody's and the account's own; upcoming: and those that will be."""
+        return self._call("list_actions", p_account_id=account_id, p_upcoming=upcoming)
 
-    def set_action_cost(
-        self, action: str, credits: int, description: str | None, actor: str
-    ) -> dict[str, Any]:
-        """A new price for an action from now on."""
-        return self._call(
-            "set_action_cost", p_action=action, p_credits=credits, p_description=description, p_actor=actor
-        )
+    def set_action_cost(self, card: dict[str, Any], actor: str) -> dict[str, Any]:
+        """A new card for an action. card: action; credits, rates {dimension: {credits, per}}; model, account_id, unit,
+        description, effective_from, retire, confirm. Answers the card, with retired.
+
+        Refused: invalid_value, unknown_account, price_change_too_large (extra: dimension, price, reference).
+        """
+        return self._call("set_action_cost", p_card=Json(card), p_actor=actor)
 
     # Spending
 
     def spend_credits(self, account_id: str, event: dict[str, Any]) -> Spend:
         """Spends once for event["id"]. The event has action and quantity, or amount (micro-credits); may have agent,
-        department_id, member_id, run_id, dimensions, metadata, occurred_at.
+        department_id, member_id, run_id, dimensions, metadata, hold_id (spends from that hold).
 
-        Refused: unknown_account, insufficient_credits (extra: binding, needed, available, topup), account_paused,
-        idempotency_conflict, unknown_action, invalid_value.
+        Refused: unknown_account, insufficient_credits and limit_reached (extra: binding, needed, available, topup; and
+        what bound: hold_id, or scope_id, window, resets_at), account_paused, idempotency_conflict, unknown_action,
+        unknown_model, unknown_dimension, invalid_value; with hold_id not_found, state_conflict.
         """
         return self._call("spend_credits", p_account_id=account_id, p_event=Json(event))
 
@@ -105,7 +106,8 @@ class CreditCalls(Calls):
         self, events: list[Any], account_id: str | None = None, *, park: bool = False
     ) -> UsageResult:
         """Books usage that already happened, each event once. An event is as in spend_credits plus account_id, unless
-        the argument names the account of all. park: what cannot be booked is kept in parked_usage.
+        the argument names the account of all. What has no price yet is kept until it has one; park: all that cannot be
+        booked is kept.
         """
         return self._call("record_usage", p_events=Json(events), p_account_id=account_id, p_park=park)
 

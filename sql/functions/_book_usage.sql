@@ -62,6 +62,9 @@ begin
          l.occurred_at
     from unnest(p_lines) l where l.code is null;
 
+  if exists (select from billing.credit_balances b where b.account_id = any (p_accounts) and b.limited) then
+    perform billing._limit_usage(p_lines);
+  end if;
   perform billing._mark_crossings(b.account_id)
      from billing.credit_balances b
     where b.account_id = any (p_accounts)

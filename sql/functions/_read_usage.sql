@@ -1,35 +1,42 @@
--- Reads a batch of usage events into lines, priced; a line that cannot be booked carries a code: unknown_account,
--- unknown_action, invalid_value, idempotency_conflict (the id stands in the batch with other content), duplicate (the same
--- event stands earlier in the batch). Internal. Changes nothing.
+-- Reads a batch of usage events into lines, priced by what was in force when they happened; a line that cannot be booked
+-- carries a code: unknown_account, unknown_action, unknown_model, unknown_dimension, invalid_value, idempotency_conflict
+-- (the id stands in the batch with other content), duplicate (the same event stands earlier in the batch).
+-- Internal. Changes nothing.
 create or replace function billing._read_usage(p_events jsonb, p_account_id text)
   returns billing.usage_line[]
   language sql stable security definer set search_path = '' as $$
   with events as (
     select e.ordinality - 1 as index, coalesce(p_account_id, e.value->>'account_id') as account_id,
            e.value->>'id' as event_id, md5((e.value - 'account_id')::text)::uuid as fingerprint,
-           e.value as event, (e.value->>'quantity')::bigint as quantity, (e.value->>'amount')::numeric as amount
+           e.value as event, (e.value->>'quantity')::bigint as quantity, (e.value->>'amount')::numeric as amount,
+           coalesce((e.value->>'occurred_at')::timestamptz, now()) as occurred_at
       from jsonb_array_elements(p_events) with ordinality e
   ), priced as (
-    select e.*, coalesce(e.amount, c.credits::numeric * coalesce(e.quantity, 1)) as credits,
-           b.account_id is not null as account_known
+    select e.*, b.account_id is not null as account_known,
+           -- One price for everybody by a join; whatever has a rate card of its own by a call.
+           case when e.amount is not null then row(least(e.amount, 2000000000000000), null)::billing.price
+                when c.action is not null
+                then row(least(c.credits::numeric * coalesce(e.quantity, 1), 2000000000000000), null)::billing.price
+                else billing._price_event(e.account_id, e.event, least(e.occurred_at, now())) end as price
       from events e
       left join billing.credit_balances b on b.account_id = e.account_id
-      left join billing.current_action_costs c on e.amount is null and c.action = e.event->>'action'
+      left join billing.agent_action_costs c on e.amount is null and c.action = e.event->>'action' and c.is_plain
+            and c.effective_from <= least(e.occurred_at, now()) and c.effective_until > least(e.occurred_at, now())
   ), judged as (
     select p.*, first_value(p.fingerprint) over same_id as first_fingerprint, row_number() over same_id as nth,
            case when not p.account_known then 'unknown_account'
-                when p.credits is null then 'unknown_action'
+                when (p.price).code is not null then (p.price).code
                 when length(coalesce(p.event_id, '')) not between 1 and 255
-                  or p.credits not between 1 and 1000000000000000 then 'invalid_value' end as code
+                  or (p.price).credits not between 1 and 1000000000000000 then 'invalid_value' end as code
       from priced p
     window same_id as (partition by p.account_id, p.event_id order by p.index)
   ), coded as (
-    select j.*, case when code is not null or nth = 1 then code
+    select j.*, case when code is not null and nth = 1 or code in ('unknown_account', 'invalid_value') then code
+                     when nth = 1 then null
                      when fingerprint = first_fingerprint then 'duplicate' else 'idempotency_conflict' end as verdict
       from judged j
   )
-  select coalesce(array_agg(row(index, account_id, case when verdict is null then account_no end,
-      event_id, fingerprint, case when verdict is null then credits end, coalesce(quantity, 1),
-      coalesce((event->>'occurred_at')::timestamptz, now()), event, verdict)::billing.usage_line), '{}')
+  select coalesce(array_agg(row(index, account_id, case when verdict is null then account_no end, event_id, fingerprint,
+      case when verdict is null then (price).credits end, coalesce(quantity, 1), occurred_at, event, verdict)::billing.usage_line), '{}')
   from (select c.*, dense_rank() over (partition by verdict is null order by account_id) as account_no from coded c) n;
 $$;

@@ -7,7 +7,7 @@ begin
   return (
     select billing._page(p_limit, jsonb_agg(jsonb_build_object('cursor', u.id, 'id', u.event_id,
         'transaction_id', u.transaction_id, 'action', u.action, 'quantity', u.quantity, 'credits', u.credits,
-        'agent', u.agent, 'department_id', u.department_id, 'member_id', u.member_id, 'run_id', u.run_id,
+        'agent', u.agent, 'department_id', u.department_id, 'member_id', u.member_id, 'run_id', u.run_id, 'hold_id', u.hold_id,
         'dimensions', u.dimensions, 'metadata', u.metadata, 'occurred_at', u.occurred_at, 'created_at', u.created_at)
         order by u.id desc), 'cursor')
       from (select * from billing.credit_usage

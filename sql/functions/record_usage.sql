@@ -1,5 +1,6 @@
 -- Books usage that already happened: an array of events as in spend_credits plus account_id (or p_account_id for all).
--- Each event once. May take a balance below zero. What cannot be booked is answered in rejected and, with p_park, kept.
+-- Each event once. May take a balance below zero. What cannot be booked is answered in rejected; what has no price yet is
+-- kept until it has one (parked), and with p_park the rest as well. Soft and hard limits count it and refuse nothing.
 -- Callers: service. Idempotent by account and event id, inside a batch and across.
 -- Set-based: read, price and check all; lock the accounts in order; write keys, balances, lots, ledger, usage.
 create or replace function billing.record_usage(p_events jsonb, p_account_id text default null, p_park boolean default false)
@@ -37,12 +38,12 @@ begin
     perform billing._book_usage(v_lines, v_accounts, v_ids);
   end if;
 
-  if p_park then
-    insert into billing.parked_usage (account_id, event_id, code, event)
-    select l.account_id, l.event_id, l.code, l.event from unnest(v_lines) l where l.code <> 'duplicate';
+  if v_booked < cardinality(v_lines) then
+    v_lines := billing._park_usage(v_lines, p_park);
   end if;
   select count(*) filter (where l.code = 'duplicate') as duplicates,
-         coalesce(jsonb_agg(jsonb_build_object('index', l.index, 'id', l.event_id, 'code', l.code) order by l.index)
+         coalesce(jsonb_agg(jsonb_build_object('index', l.index, 'id', l.event_id, 'code', l.code,
+           'parked', p_park or l.code in ('unknown_action', 'unknown_model', 'unknown_dimension')) order by l.index)
            filter (where l.code <> 'duplicate'), '[]') as rejected
     into v_counts from unnest(v_lines) l where l.code is not null;
   return (

@@ -1,9 +1,9 @@
--- Spends once for p_event->>'id': prices the action (or takes p_event->'amount', micro-credits), checks, debits, books.
--- Callers: service. Idempotent by account and event id: the same content answers the first result, decided before the
--- balance is looked at.
--- Raises RF001 unknown_account, RF002 insufficient_credits, RF004 account_paused, RF005 idempotency_conflict,
--- RF006 unknown_action, RF008 invalid_value.
--- The guarded update is the lock and the check in one statement; what stands in its way is looked at only when it fails.
+-- Spends once for p_event->>'id': prices the action (or takes p_event->'amount', micro-credits), checks, debits, books;
+-- with hold_id from that hold. Callers: service. Idempotent by account and event id: the same content answers the first
+-- result, decided before the balance is looked at.
+-- Raises RF001 unknown_account, RF002 insufficient_credits, RF003 limit_reached, RF004 account_paused,
+-- RF005 idempotency_conflict, RF006 unknown_action, RF008 invalid_value, RF016 unknown_model, RF017 unknown_dimension.
+-- The guarded update is lock and check in one statement; what stands in its way is looked at only when it fails.
 create or replace function billing.spend_credits(p_account_id text, p_event jsonb)
   returns jsonb
   language plpgsql volatile security definer set search_path = '' as $$
@@ -19,6 +19,7 @@ declare
   v_available   bigint;
   v_level       bigint;
   v_status      text;
+  v_limited     boolean;
   v_answer      jsonb;
   v_lot         bigint;
   v_draws       billing.lot_draw[];
@@ -26,9 +27,14 @@ declare
   v_due         boolean := false;
 begin
   if v_credits is null then
-    -- Above the bound it is refused below; as numeric it cannot overflow before.
+    -- Most actions have one price. Above the bound it is refused below; as numeric it cannot overflow before.
     select least(c.credits::numeric * v_quantity, 2000000000000000)::bigint into v_credits
-      from billing.current_action_costs c where c.action = v_action;
+      from billing.agent_action_costs c
+     where c.action = v_action and c.is_plain and c.effective_from <= now() and c.effective_until > now();
+    v_credits := coalesce(v_credits, (billing._price_event(p_account_id, p_event, now())).credits);
+  end if;
+  if p_event ? 'hold_id' then
+    return billing._spend_from_hold(p_account_id, p_event, v_fingerprint, v_credits);
   end if;
 
   loop
@@ -40,9 +46,9 @@ begin
        and length(v_event_id) between 1 and 255
        and b.next_expiry_at > now()
        and b.status <> 'paused'
-    returning b.balance, b.balance - b.held + b.overdraft, b.status,
+    returning b.balance, b.balance - b.held + b.overdraft, b.status, b.limited,
            greatest(b.topup_trigger, b.low_threshold) - (b.balance - b.held)
-      into v_balance, v_available, v_status, v_level;
+      into v_balance, v_available, v_status, v_limited, v_level;
     exit when found;
     v_answer := billing._spend_obstacle(p_account_id, p_event, v_fingerprint, v_credits);
     if v_answer is not null then
@@ -59,19 +65,16 @@ begin
     return billing._spend_replay(p_account_id, v_event_id, v_fingerprint);
   end if;
 
-  -- Nearly every spend fits into the first lot of the burn order; the loop over lots is for the others. By ctid, which the
-  -- account's lock keeps still, instead of a second index look-up.
+  -- Nearly every spend fits into the first lot of the burn order. By ctid, which the account's lock keeps still, instead
+  -- of a second index look-up.
   update billing.credit_lots l
      set remaining = l.remaining - v_credits, is_open = l.remaining > v_credits
    where l.remaining >= v_credits
      and l.ctid = (select f.ctid from billing.credit_lots f where f.account_id = p_account_id and f.is_open
                     order by f.priority, f.expires_at, f.is_paid, f.id limit 1)
   returning l.id into v_lot;
-  if found then
-    v_draws := array[row(v_lot, -v_credits)::billing.lot_draw];
-  else
-    v_draws := billing._draw_lots(p_account_id, v_credits);
-  end if;
+  v_draws := case when found then array[row(v_lot, -v_credits)::billing.lot_draw]
+                  else billing._draw_lots(p_account_id, v_credits) end;
 
   insert into billing.credit_transactions
     (account_id, id, kind, counter_account, amount, balance_after, draws, source_kind, source_id, occurred_at)
@@ -85,6 +88,9 @@ begin
     p_event->>'department_id', p_event->>'member_id', p_event->>'run_id', p_event->'dimensions', p_event->'metadata',
     v_occurred_at);
 
+  if v_limited then
+    perform billing._limit_spend(p_account_id, p_event, v_credits);
+  end if;
   if v_level >= 0 then
     v_due := billing._mark_crossings(p_account_id);
   end if;

@@ -12,7 +12,7 @@ insert into billing.subscription_plans (id, name, credits_per_cycle, amount, cur
 on conflict (id) do nothing;
 
 insert into billing.agent_action_costs (action, credits, description, effective_from)
-select action, credits, description, '2000-01-01' from (values
+select action, credits, description, '-infinity' from (values
   ('message', 1000000, 'One answer of an agent'),
   ('tool_call', 500000, 'One call of a tool'),
   ('research', 5000000, 'One research run'),

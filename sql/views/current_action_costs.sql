@@ -1,6 +1,6 @@
--- The price of each action that is in force now: the newest row that has begun.
+-- The rate cards that are in force now.
 create or replace view billing.current_action_costs with (security_invoker = true) as
-select distinct on (action) action, credits, description, effective_from
+select action, nullif(model, '') as model, nullif(account_id, '') as account_id, credits, rates, unit, description,
+       nullif(effective_from, '-infinity') as effective_from
   from billing.agent_action_costs
- where effective_from <= now()
- order by action, effective_from desc;
+ where effective_from <= now() and effective_until > now();

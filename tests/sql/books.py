@@ -19,7 +19,12 @@ from tests.support import Database, wait_until
 T = TypeVar("T")
 CREDIT = 1_000_000
 # Slots of jobs and prices are keyed by their time; months of usage have to stay in their partitions.
-TIMELESS = ("job_runs.slot", "agent_action_costs.effective_from", "credit_usage.created_at")
+TIMELESS = (
+    "job_runs.slot",
+    "agent_action_costs.effective_from",
+    "agent_action_costs.effective_until",
+    "credit_usage.created_at",
+)
 
 
 class Books:

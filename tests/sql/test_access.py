@@ -16,8 +16,8 @@ STRANGER = "11111111-6f3c-4f6e-9a53-0a2a5d8f6f10"
 ROLES = ("anon", "authenticated", "service_role")
 # What a signed-in user reads: the own account's rows, or the catalogue.
 MEMBERS_READ = {
-    "accounts", "account_members", "credit_balances", "credit_lots", "credit_transactions", "credit_usage", "payments",
-    "invoices", "auto_topup_settings", "auto_topup_consents", "ledger_entries", "credit_draws",
+    "accounts", "account_members", "credit_balances", "credit_lots", "credit_transactions", "credit_usage", "credit_holds",
+    "credit_limits", "payments", "invoices", "auto_topup_settings", "auto_topup_consents", "ledger_entries", "credit_draws",
 }  # fmt: skip
 EVERYBODY_READS = {"credit_packages", "subscription_plans", "agent_action_costs", "current_action_costs"}
 VERBS = ("select", "insert", "update", "delete", "truncate", "references", "trigger")
@@ -38,6 +38,10 @@ def account(books: Books) -> None:
     books.ledger.open_account("b", "B", "b@example.com", None, 100 * CREDIT, "test")
     for name in ("a", "b"):
         books.enable(name)
+        books.ledger.place_hold(name, {"id": "h", "amount": CREDIT})
+        books.ledger.set_limit(
+            name, {"scope": "agent", "scope_id": "x", "window": "day", "credits": CREDIT}, "test"
+        )
         books.spend(1, account=name)
         books.settle(books.buy(name))
     books.query(
@@ -219,7 +223,7 @@ def test_names_that_a_caller_puts_in_front_have_no_effect(
     event = sql.Literal('{"id": "shadow", "amount": 5000000}')
     call = sql.SQL("select billing.spend_credits('a', {}::jsonb)->>'available'").format(event)
     before = books.balance()
-    assert shadowed.execute(call).fetchone() == (str(int((before - 5) * CREDIT)),)
+    assert shadowed.execute(call).fetchone() == (str(int((before - 5 - 1) * CREDIT)),)
     assert books.balance() == before - 5
     assert books.value(
         "select created_at > now() - interval '1 hour' from billing.credit_usage where event_id = 'shadow'"

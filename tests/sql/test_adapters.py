@@ -150,7 +150,7 @@ def test_usage_is_booked_once(over: Books, who: str) -> None:
     batch = [{"id": f"e{number}", "amount": CREDIT} for number in range(50)]
     first = over.ledger.record_usage([*batch, batch[0], {"id": "bad"}], who)
     assert (first["accepted"], first["duplicates"]) == (50, 1)
-    assert first["rejected"] == [{"index": 51, "id": "bad", "code": "unknown_action"}]
+    assert first["rejected"] == [{"index": 51, "id": "bad", "code": "unknown_action", "parked": True}]
     assert first["accounts"] == [{"account_id": who, "available": 50 * CREDIT, "status": "active"}]
     assert over.ledger.record_usage(batch, who)["duplicates"] == 50
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sql.books import Books
+from tests.sql.books import CREDIT, Books
 
 # The views that a break makes fire. Most breaks violate one rule; where two rules follow from one another both are named.
 BREAKS: dict[str, tuple[str, set[str]]] = {
@@ -76,6 +76,28 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         ),
         set(),
     ),
+    "check_hold_trees": (
+        "update billing.credit_holds set reserved = reserved + 1 where id = 'run'",
+        set(),
+    ),
+    "check_holds_equal_held": ("update billing.credit_balances set held = held + 1", set()),
+    "check_holds_equal_usage": (
+        "update billing.credit_usage set hold_id = null where hold_id = 'run'",
+        set(),
+    ),
+    "check_holds_swept": (
+        "update billing.credit_holds set expires_at = now() - interval '11 minutes'",
+        set(),
+    ),
+    "check_limits_counted": ("update billing.credit_limits set used = used + 1", set()),
+    "check_price_versions": (
+        (
+            "insert into billing.agent_action_costs (action, account_id, credits, effective_from, effective_until, is_plain)"
+            " values ('own', 'a', 1, now() - interval '2 days', now() + interval '1 day', false),"
+            " ('own', 'a', 2, now() - interval '1 day', 'infinity', false)"
+        ),
+        set(),
+    ),
     "check_expiry_swept": (
         "update billing.credit_lots set expires_at = now() - interval '11 minutes' where source = 'test:more'",
         set(),
@@ -94,6 +116,11 @@ def account(books: Books) -> None:
     books.use(195)
     books.settle(str(books.topup(books.charge())["payment_id"]))
     books.grant("more", 10)
+    limit = {"scope": "agent", "scope_id": "scout", "window": "day", "credits": 50 * CREDIT}
+    books.ledger.set_limit("a", limit, "test")
+    books.ledger.place_hold("a", {"id": "run", "amount": 5 * CREDIT, "agent": "scout"})
+    books.ledger.place_hold("a", {"id": "child", "parent_id": "run", "amount": CREDIT})
+    books.ledger.settle_hold("a", "run", {"final": False, "id": "one", "amount": CREDIT})
 
 
 def test_sound_books_violate_nothing(books: Books) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from shared.errors import Refused
@@ -22,9 +24,10 @@ def test_a_spend_costs_what_the_action_costs_times_the_quantity(books: Books) ->
 
 
 def test_the_newest_price_in_force_counts_and_a_future_one_does_not(books: Books) -> None:
-    books.ledger.set_action_cost("research", 7 * CREDIT, None, "operator")
-    books.query(
-        "insert into billing.agent_action_costs (action, credits, effective_from) values ('research', 1, now() + '1 hour')"
+    books.ledger.set_action_cost({"action": "research", "credits": 7 * CREDIT}, "operator")
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    books.ledger.set_action_cost(
+        {"action": "research", "credits": 8 * CREDIT, "effective_from": tomorrow}, "operator"
     )
     assert books.ledger.spend_credits("a", {"id": "e1", "action": "research"})["credits"] == 7 * CREDIT
 
@@ -85,7 +88,7 @@ def test_a_replay_on_a_paused_account_answers_the_first_result(books: Books) -> 
 
 def test_a_replay_after_a_price_change_answers_the_first_price(books: Books) -> None:
     books.ledger.spend_credits("a", {"id": "e1", "action": "message"})
-    books.ledger.set_action_cost("message", 9 * CREDIT, None, "operator")
+    books.ledger.set_action_cost({"action": "message", "credits": 9 * CREDIT}, "operator")
     assert books.ledger.spend_credits("a", {"id": "e1", "action": "message"})["credits"] == CREDIT
 
 

@@ -118,7 +118,7 @@ def key(ledger: Ledger) -> KeyMaker:
 def acme(ledger: Ledger) -> str:
     """An account with 100 credits."""
     ledger.open_account("acme", "Acme", "billing@acme.example", None, 100_000_000, "tests")
-    ledger.set_action_cost("chat", 2_500_000, None, "tests")
+    ledger.set_action_cost({"action": "chat", "credits": 2_500_000}, "tests")
     return "acme"
 
 

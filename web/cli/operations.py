@@ -142,7 +142,7 @@ def actions() -> None:
 @guarded
 def set_action(action: str, price: int, description: str | None) -> None:
     """Sets what one unit of ACTION costs from now on."""
-    show(ledger().set_action_cost(action, price, description, actor()))
+    show(ledger().set_action_cost({"action": action, "credits": price, "description": description}, actor()))
 
 
 @actions.command("list")
