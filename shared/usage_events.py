@@ -56,7 +56,7 @@ def normalize_usage(body: Any) -> tuple[list[dict[str, Any]], list[Rejected]]:
         try:
             good.append(_event(event))
         except _BadEventError as bad:
-            rejected.append({"index": index, "id": _shown_id(event), "code": str(bad)})
+            rejected.append({"index": index, "id": _shown_id(event), "code": str(bad), "parked": False})
     return good, rejected
 
 
