@@ -128,7 +128,7 @@ def test_malformed_cloud_event_is_rejected(change: dict[str, Any], code: str) ->
 
 @pytest.mark.parametrize("event", [None, 1, "x", [], [GOOD]])
 def test_things_that_are_no_events_are_rejected(event: Any) -> None:
-    assert normalize_usage([event])[1] == [{"index": 0, "id": None, "code": "invalid_event"}]
+    assert normalize_usage([event])[1] == [{"index": 0, "id": None, "code": "invalid_event", "parked": False}]
 
 
 def test_deep_nesting_is_rejected() -> None:
