@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bench import charge, database, growth, http, peers, recovery, spend, sweep, usage
+from bench import charge, database, growth, holds, http, peers, recovery, spend, sweep, usage
 from bench.harness import BenchError, Recorder, table, timed, write
 from local.embedded import EmbeddedError
 from local.stack import Stack
@@ -29,6 +29,7 @@ def _on_server(run: Callable[[str, Recorder], None]) -> Group:
 # Groups beside which nothing runs that they do not start, and groups with all processes at work.
 IDLE: dict[str, Group] = {
     "spend": _on_server(spend.run),
+    "holds": _on_server(holds.run),
     "usage": _on_server(usage.run),
     "peers": _on_server(peers.run),
     "sweep": _on_server(sweep.run),

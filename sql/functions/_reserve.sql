@@ -32,10 +32,8 @@ begin
     perform billing._require_room(p_account_id, p_parent_id, p_credits);
     update billing.credit_holds set reserved = reserved + p_credits where account_id = p_account_id and id = p_parent_id;
   end if;
-  if v_limited and cardinality(p_subjects) > 0 then
-    perform billing._count_limits(array_fill(p_account_id, array[cardinality(p_subjects)]), p_subjects,
-      array_fill(0::bigint, array[cardinality(p_subjects)]), array_fill(p_credits, array[cardinality(p_subjects)]),
-      array_fill(now(), array[cardinality(p_subjects)]), true);
+  if v_limited then
+    perform billing._hold_limits(p_account_id, p_subjects, p_credits);
   end if;
   return v_level >= 0 and billing._mark_crossings(p_account_id);
 end $$;

@@ -14,52 +14,62 @@ declare
   v_credits  bigint := (p_hold->>'amount')::bigint;
   v_seconds  integer := coalesce((p_hold->>'expires_in')::integer, 900);
   v_expires  timestamptz := now() + make_interval(secs => v_seconds);
-  v_price    billing.price;
-  v_parent   billing.credit_holds;
-  v_who      jsonb := p_hold;
-  v_subjects text[];
-  v_due      boolean;
-  v_old      billing.credit_holds;
+  v_subjects text[] := array_remove(array['department:' || (p_hold->>'department_id'), 'member:' || (p_hold->>'member_id'),
+    'agent:' || (p_hold->>'agent')], null);
+  v_code     text;
+  v_left     bigint;
+  v_status   billing.account_status;
+  v_limited  boolean;
+  v_level    bigint;
+  v_answer   jsonb;
+  v_due      boolean := false;
 begin
-  select * into v_old from billing.credit_holds where account_id = p_account_id and id = v_id;
-  if found and v_old.fingerprint = v_mark then
-    return billing._hold_json(p_account_id, v_id) || '{"replayed": true, "topup_due": false}';
-  elsif found then
-    raise exception using errcode = 'RF005', message = 'This hold id was used before for something else. Use a new id.';
-  end if;
-  if length(coalesce(v_id, '')) not between 1 and 255 or v_seconds not between 1 and 86400 then
-    raise exception using errcode = 'RF008', message = 'A hold has an id of 1 to 255 characters and ends within 1 to 86400 seconds.';
+  if v_credits is null then
+    select credits, code into v_credits, v_code from billing._price_event(p_account_id, p_hold, now());
   end if;
   if p_hold->>'parent_id' is not null then
-    select * into v_parent from billing.credit_holds where account_id = p_account_id and id = p_hold->>'parent_id';
-    v_who := billing._hold_attributes(v_parent) || p_hold;
+    return billing._place_child(p_account_id, p_hold, v_mark, row(v_credits, v_code)::billing.price, v_expires);
   end if;
-  if v_credits is null then
-    v_price := billing._price_event(p_account_id, p_hold, now());
-    v_credits := v_price.credits;
-  end if;
-  if v_credits is null or v_credits not between 1 and 1000000000000000 then
-    perform billing.get_account(p_account_id);
-    perform billing._refuse_unpriced(p_hold, row(v_credits, v_price.code)::billing.price);
-  end if;
-
-  v_subjects := billing._event_subjects(v_who);
-  v_due := billing._reserve(p_account_id, p_hold->>'parent_id', v_credits,
-    array(select s from unnest(v_subjects) s where s <> all (coalesce(v_parent.covered, '{}'))));
+  loop
+    update billing.credit_balances b
+       set held = b.held + v_credits
+     where b.account_id = p_account_id
+       and b.balance - b.held + b.overdraft >= v_credits
+       and v_credits between 1 and 1000000000000000
+       and length(v_id) between 1 and 255
+       and v_seconds between 1 and 86400
+       and b.next_expiry_at > now()
+       and b.status <> 'paused'
+    returning b.balance - b.held + b.overdraft, b.status, b.limited,
+           greatest(b.topup_trigger, b.low_threshold) - (b.balance - b.held)
+      into v_left, v_status, v_limited, v_level;
+    exit when found;
+    v_answer := billing._hold_obstacle(p_account_id, p_hold, v_mark, row(v_credits, v_code)::billing.price);
+    if v_answer is not null then
+      return v_answer;
+    end if;
+  end loop;
   insert into billing.credit_holds
-    (account_id, id, parent_id, depth, amount, action, quantity, dimensions, agent, department_id, member_id, run_id,
-     metadata, subjects, covered, fingerprint, expires_at)
-  values (p_account_id, v_id, v_parent.id, coalesce(v_parent.depth + 1, 0), v_credits, p_hold->>'action',
-    (p_hold->>'quantity')::bigint, p_hold->'dimensions', v_who->>'agent', v_who->>'department_id', v_who->>'member_id',
-    v_who->>'run_id', p_hold->'metadata',
-    array(select s from unnest(v_subjects) s where s <> all (coalesce(v_parent.covered, '{}'))),
-    array(select distinct s from unnest(v_parent.covered || v_subjects) s), v_mark, v_expires)
+    (account_id, id, amount, action, quantity, dimensions, agent, department_id, member_id, run_id, metadata, subjects,
+     covered, fingerprint, expires_at)
+  values (p_account_id, v_id, v_credits, p_hold->>'action', (p_hold->>'quantity')::bigint, p_hold->'dimensions',
+    p_hold->>'agent', p_hold->>'department_id', p_hold->>'member_id', p_hold->>'run_id', p_hold->'metadata', v_subjects,
+    v_subjects, v_mark, v_expires)
   on conflict (account_id, id) do nothing;
   if not found then
-    raise exception using errcode = '40001', message = 'The same hold was placed at the same time.';
+    update billing.credit_balances set held = held - v_credits where account_id = p_account_id;
+    return billing._hold_replay(p_account_id, v_id, v_mark);
   end if;
-  if v_parent.id is not null then
-    perform billing._push_expiry(p_account_id, v_id, v_expires);
+  if v_limited then
+    perform billing._hold_limits(p_account_id, v_subjects, v_credits);
   end if;
-  return billing._hold_json(p_account_id, v_id) || jsonb_build_object('replayed', false, 'topup_due', v_due);
+  if v_level >= 0 then
+    v_due := billing._mark_crossings(p_account_id);
+  end if;
+  -- As _hold_json, which would read the row again.
+  return jsonb_build_object('id', v_id, 'account_id', p_account_id, 'parent_id', null, 'state', 'open', 'amount', v_credits,
+    'settled', 0, 'spent', 0, 'reserved', 0, 'remaining', v_credits, 'action', p_hold->'action', 'agent', p_hold->'agent',
+    'department_id', p_hold->'department_id', 'member_id', p_hold->'member_id', 'run_id', p_hold->'run_id',
+    'expires_at', v_expires, 'created_at', now(), 'closed_at', null, 'available', greatest(0, v_left), 'status', v_status,
+    'replayed', false, 'topup_due', v_due);
 end $$;

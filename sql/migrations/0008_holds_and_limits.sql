@@ -41,7 +41,7 @@ comment on column billing.credit_holds.subjects is 'The subjects of limits that 
 comment on column billing.credit_holds.covered is 'Its own subjects and those of its ancestors.';
 comment on column billing.credit_holds.settlement is 'Fingerprint of the settlement that closed it, so that a repeat is told from another one.';
 create index credit_holds_expiry on billing.credit_holds (expires_at) where state = 'open';
-create index credit_holds_children on billing.credit_holds (account_id, parent_id) where state = 'open';
+create index credit_holds_children on billing.credit_holds (account_id, parent_id) where parent_id is not null;
 
 create index credit_holds_newest on billing.credit_holds (account_id, created_at, id);
 
