@@ -3,7 +3,8 @@
 -- (account_id) when named; retire: none any more. The card before ends then; old cards stay for the books.
 -- A price that is ten times the last one or more, or a tenth or less, is refused unless confirm: per token instead of per
 -- million is caught here. So is a first rate a hundred times off the other models', or above a credit a token.
--- Callers: service. Raises RF008 invalid_value, RF018 price_change_too_large.
+-- Callers: service. Raises RF001 unknown_account, RF008 invalid_value, RF009 not_found (nothing to retire), RF018
+-- price_change_too_large.
 create or replace function billing.set_action_cost(p_card jsonb, p_actor text)
   returns jsonb
   language plpgsql volatile security definer set search_path = '' as $$
@@ -15,6 +16,7 @@ declare
   v_retire  boolean := coalesce((p_card->>'retire')::boolean, false);
   v_until   timestamptz;
   v_last    billing.agent_action_costs;
+  v_gone    billing.agent_action_costs;
   v_new     billing.agent_action_costs;
 begin
   perform pg_advisory_xact_lock(hashtextextended('billing.set_action_cost:' || v_action, 0));
@@ -25,10 +27,14 @@ begin
   -- A card that was scheduled for the same time, and has priced nothing yet, is replaced.
   delete from billing.agent_action_costs
    where action = v_action and account_id = v_account and model = v_model and effective_from = v_from
-     and effective_from > clock_timestamp();
+     and effective_from > clock_timestamp()
+  returning * into v_gone;
   select * into v_last from billing.agent_action_costs
    where action = v_action and account_id = v_account and model = v_model and effective_from < v_from
    order by effective_from desc limit 1;
+  if v_retire and v_last.action is null and v_gone.action is null then
+    raise exception using errcode = 'RF009', message = 'There is no such card to retire.';
+  end if;
   if not v_retire and not coalesce((p_card->>'confirm')::boolean, false) then
     perform billing._require_sane_price(p_card, v_last);
   end if;
@@ -36,7 +42,8 @@ begin
   select coalesce(min(effective_from), 'infinity') into v_until from billing.agent_action_costs
    where action = v_action and account_id = v_account and model = v_model and effective_from > v_from;
   update billing.agent_action_costs set effective_until = least(effective_until, v_from)
-   where action = v_action and account_id = v_account and model = v_model and effective_from = v_last.effective_from;
+   where action = v_action and account_id = v_account and model = v_model and effective_from = v_last.effective_from
+  returning * into v_last;
   if not v_retire then
     insert into billing.agent_action_costs
       (action, account_id, model, credits, rates, unit, description, effective_from, effective_until, created_at)
@@ -54,5 +61,6 @@ begin
    where c.ctid = p.row_id and c.is_plain <> p.is_plain;
   insert into billing.audit_log (account_id, actor, action, subject, details)
   values (nullif(v_account, ''), p_actor, 'action_cost.set', v_action, p_card);
-  return billing._card_json(case when v_retire then v_last else v_new end) || jsonb_build_object('retired', v_retire);
+  return jsonb_build_object('retired', v_retire) || billing._card_json(
+    case when not v_retire then v_new when v_gone.action is not null then v_gone else v_last end);
 end $$;
