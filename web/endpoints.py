@@ -13,6 +13,7 @@ from typing import Any
 
 from flask import Flask, Response, request
 from pydantic import BaseModel, ValidationError
+from werkzeug.routing import BaseConverter
 
 from shared.errors import Refused
 from shared.models import ApiKey
@@ -30,10 +31,14 @@ class Endpoint:
 
     method: str
     path: str
+    """As OpenAPI writes it: the names of `params` stand in braces."""
     summary: str
     tag: str
     scope: str | None = None
+    params: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
+    body_optional: bool = False
+    """No body at all means the same as `{}`."""
     query: type[BaseModel] | None = None
     answer: type[BaseModel] | None = None
     errors: tuple[str, ...] = ()
@@ -63,12 +68,13 @@ REGISTRY: list[Endpoint] = []
 class Call:
     """One request that was authenticated and validated.
 
-    `body` and `query` are instances of the endpoint's models.
+    `params`, `body` and `query` are instances of the endpoint's models.
     """
 
     endpoint: Endpoint
     services: Services
     key: ApiKey | None
+    params: Any = None
     body: Any = None
     query: Any = None
 
@@ -107,20 +113,31 @@ class Call:
         return bound
 
 
+class _Anything(BaseConverter):
+    """A part of a path that callers choose: whatever was encoded in it, slashes too."""
+
+    regex = "(?s:.+)"
+    part_isolating = False
+
+
 def register(app: Flask) -> None:
     """Makes a view of every declared endpoint."""
+    app.url_map.converters["anything"] = _Anything
     for declared in REGISTRY:
         view = _view(declared)
         for path in (declared.path, *declared.aliases):
-            app.add_url_rule(path, f"{declared.method} {path}", view, methods=[declared.method])
+            rule = path.replace("{", "<anything:").replace("}", ">")
+            app.add_url_rule(rule, f"{declared.method} {path}", view, methods=[declared.method])
 
 
 def _view(declared: Endpoint) -> Callable[..., Response]:
-    def view() -> Response:
+    def view(**params: str) -> Response:
         call = Call(declared, services(), None)
         if declared.scope is not None:
             call.key = call.services.keyring.authenticate(request.headers.get("Authorization"))
             require_scope(call.key, declared.scope)
+        if declared.params is not None:
+            call.params = _validated(declared.params, params)
         if declared.query is not None or request.query_string:
             call.query = _query(declared)
         if declared.raw:
@@ -141,20 +158,24 @@ def _query(declared: Endpoint) -> BaseModel | None:
     if declared.query is None:
         return None
     given = request.args.to_dict(flat=False)
-    try:
-        return declared.query.model_validate(
-            {name: values[0] if len(values) == 1 else values for name, values in given.items()}, strict=False
-        )
-    except ValidationError as error:
-        raise invalid_request(error) from None
+    return _validated(
+        declared.query,
+        {name: values[0] if len(values) == 1 else values for name, values in given.items()},
+        strict=False,
+    )
 
 
 def _body(declared: Endpoint, model: type[BaseModel]) -> BaseModel:
+    if declared.body_optional and not request.content_length and "Transfer-Encoding" not in request.headers:
+        return _validated(model, {})
     if not bodies.is_json(request):
         raise Refused("Send application/json.", code="unsupported_media_type", status=415)
-    document = bodies.parse_json(bodies.read_body(request, declared.bytes_max))
+    return _validated(model, bodies.parse_json(bodies.read_body(request, declared.bytes_max)))
+
+
+def _validated(model: type[BaseModel], given: Any, *, strict: bool | None = None) -> BaseModel:
     try:
-        return model.model_validate(document)
+        return model.model_validate(given, strict=strict)
     except ValidationError as error:
         raise invalid_request(error) from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -19,6 +20,7 @@ from pydantic import (
 from shared import credits
 from shared.usage_events import QUANTITY_MAX, is_small_object
 
+_YEARS = range(2000, 2200)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 CREDITS_PATTERN = r"^(0|[1-9][0-9]{0,12})(\.[0-9]{1,6})?$"
 
@@ -35,7 +37,7 @@ class Answer(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-def _printable(value: str) -> str:
+def printable(value: str) -> str:
     if not value.isprintable():
         raise ValueError("only printable characters")
     return value
@@ -45,6 +47,16 @@ def _no_control(value: str) -> str:
     if _CONTROL.search(value):
         raise ValueError("no control characters")
     return value
+
+
+def _instant(value: str) -> str:
+    try:
+        parsed = datetime.fromisoformat(value)
+    except ValueError:
+        parsed = None
+    if parsed is None or parsed.tzinfo is None or parsed.year not in _YEARS:
+        raise ValueError("an ISO 8601 time with an offset, such as 2026-12-01T00:00:00Z")
+    return parsed.isoformat()
 
 
 def _small_object(value: Any) -> dict[str, Any]:
@@ -79,14 +91,15 @@ def _credits_schema(**more: Any) -> WithJsonSchema:
 
 
 # Names and references that callers choose. In these patterns `$` is the very end, before no line feed either.
-Text = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_printable)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(printable)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_no_control)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_no_control)]
 AccountId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,99}$")]
 Email = Annotated[
-    str, StringConstraints(max_length=320, pattern=r"^[^\s@]+@[^\s@]+$"), AfterValidator(_printable)
+    str, StringConstraints(max_length=320, pattern=r"^[^\s@]+@[^\s@]+$"), AfterValidator(printable)
 ]
 UserId = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
+Instant = Annotated[str, AfterValidator(_instant), Field(json_schema_extra={"format": "date-time"})]
 SmallObject = Annotated[
     dict[str, Any],
     PlainValidator(_small_object, json_schema_input_type=dict[str, Any]),

@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 from shared.errors import REFUSALS
 from web.endpoints import REGISTRY, Endpoint
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 _REF = "#/components/schemas/{model}"
 _DESCRIPTION = """Prepaid credits and automatic top-up for AI-agent platforms.
 
@@ -116,7 +116,7 @@ def _ref(model: type[BaseModel]) -> dict[str, str]:
 
 def _operation(declared: Endpoint, path: str) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": declared.method.lower() + re.sub("[^a-z]+", "_", path),
+        "operationId": declared.method.lower() + re.sub("[^a-z]+", "_", path).rstrip("_"),
         "summary": declared.summary,
         "description": _description(declared),
         "tags": [declared.tag],
@@ -124,7 +124,12 @@ def _operation(declared: Endpoint, path: str) -> dict[str, Any]:
     }
     if declared.scope:
         operation["security"] = [{"apiKey": []}]
-    if parameters := [*_query_parameters(declared), *_header_parameters(declared)]:
+    parameters = [
+        *_parameters("path", declared.params),
+        *_parameters("query", declared.query),
+        *_header_parameters(declared),
+    ]
+    if parameters:
         operation["parameters"] = parameters
     if declared.body or declared.body_schema:
         schema = _ref(declared.body) if declared.body else declared.body_schema
@@ -132,7 +137,7 @@ def _operation(declared: Endpoint, path: str) -> dict[str, Any]:
         if declared.example:
             content["example"] = declared.example
         operation["requestBody"] = {
-            "required": True,
+            "required": not declared.body_optional,
             "content": {
                 kind: content if kind == "application/json" else {"schema": schema}
                 for kind in declared.content_types
@@ -146,20 +151,24 @@ def _description(declared: Endpoint) -> str:
     return f"{text} Needs scope `{declared.scope}`." if declared.scope else text
 
 
-def _query_parameters(declared: Endpoint) -> list[dict[str, Any]]:
-    if declared.query is None:
+def _parameters(place: str, model: type[BaseModel] | None) -> list[dict[str, Any]]:
+    if model is None:
         return []
-    properties: dict[str, Any] = declared.query.model_json_schema()["properties"]
+    properties: dict[str, Any] = model.model_json_schema()["properties"]
     return [
-        {"name": name, "in": "query", "required": False, "schema": schema}
+        {
+            "name": name,
+            "in": place,
+            "required": place == "path",
+            "schema": schema,
+            **({"description": schema["description"]} if "description" in schema else {}),
+        }
         for name, schema in properties.items()
     ]
 
 
 def _header_parameters(declared: Endpoint) -> list[dict[str, Any]]:
-    if "idempotency_key_reused" not in declared.errors and "idempotency_conflict" not in declared.errors:
-        return []
-    if declared.raw:
+    if "invalid_idempotency_key" not in declared.errors:
         return []
     schema = {"type": "string", "minLength": 1, "maxLength": 255}
     return [{"name": "Idempotency-Key", "in": "header", "required": False, "schema": schema}]

@@ -1,5 +1,27 @@
 """The endpoints of the JSON API; importing this package declares them all."""
 
-from web.api import accounts, auto_topup, billing, catalogue, credits, history, usage
+from web.api import (
+    accounts,
+    auto_topup,
+    billing,
+    catalogue,
+    credits,
+    history,
+    holds,
+    limits,
+    rate_cards,
+    usage,
+)
 
-__all__ = ["accounts", "auto_topup", "billing", "catalogue", "credits", "history", "usage"]
+__all__ = [
+    "accounts",
+    "auto_topup",
+    "billing",
+    "catalogue",
+    "credits",
+    "history",
+    "holds",
+    "limits",
+    "rate_cards",
+    "usage",
+]

@@ -40,7 +40,7 @@ class Account(Answer):
     example={"id": "acme", "name": "Acme", "email": "billing@acme.example"},
     answer=Account,
     statuses=(201, 200),
-    errors=("unknown_account", "idempotency_key_reused", "request_in_flight"),
+    errors=("unknown_account", "idempotency_key_reused", "invalid_idempotency_key", "request_in_flight"),
 )
 def open_account(call: Call) -> Response:
     """201 and the sign-up credits, once; 200 and the account as it is when the id is known."""

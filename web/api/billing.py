@@ -73,6 +73,7 @@ class PaymentPage(Page):
         "topup_in_flight",
         "rate_limited",
         "idempotency_key_reused",
+        "invalid_idempotency_key",
         "request_in_flight",
         "stripe_unavailable",
         "stripe_busy",

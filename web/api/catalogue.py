@@ -1,4 +1,4 @@
-"""What may be bought and what actions cost. Public: no key needed."""
+"""What may be bought. Public: no key needed."""
 
 from __future__ import annotations
 
@@ -41,21 +41,6 @@ class Plans(Answer):
     next_cursor: None = None
 
 
-class Action(Answer):
-    """What one unit of an action costs now."""
-
-    action: str
-    credits: CreditsOut
-    description: str | None
-
-
-class Actions(Answer):
-    """The priced actions."""
-
-    data: list[Action]
-    next_cursor: None = None
-
-
 def with_price(row: dict[str, Any]) -> dict[str, Any]:
     """A row of the catalogue with amount and currency as one price."""
     return {**row, "price": {"amount": row["amount"], "currency": row["currency"]}}
@@ -71,9 +56,3 @@ def packages(call: Call) -> Any:
 def plans(call: Call) -> Any:
     """The plans on offer."""
     return {"data": [with_price(row) for row in call.services.ledger.list_plans()]}
-
-
-@Endpoint("GET", "/api/billing/actions", summary="What actions cost", tag="catalogue", answer=Actions)
-def actions(call: Call) -> Any:
-    """One unit of each priced action."""
-    return {"data": call.services.ledger.list_actions()}

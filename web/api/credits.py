@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from flask import Response
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from shared import credits, keys, queue
 from shared.errors import Refused
@@ -13,7 +13,7 @@ from web import idempotency
 from web.api.auto_topup import AutoTopup
 from web.api.history import Lot
 from web.api.queries import AccountQuery, account_of
-from web.api.usage_models import UsageData
+from web.api.spending import NO_CREDITS, UNPRICED, NewId, Priced, event_of, explained
 from web.auth import require_scope
 from web.endpoints import Call, Endpoint
 from web.fields import (
@@ -25,10 +25,6 @@ from web.fields import (
     Text,
     numbered,
 )
-
-PAYMENT_REQUIRED = 402
-# What is passed on to the ledger when it is given. `agent_type` joins `agent`.
-_OPTIONAL = ("action", "amount", "agent", "department_id", "member_id", "run_id", "dimensions", "metadata")
 
 
 class Balance(Answer):
@@ -63,24 +59,17 @@ def balance(call: Call) -> Any:
     return call.services.ledger.get_balance(account_of(call))
 
 
-class Use(UsageData):
+class Use(Priced):
     """A spend.
 
-    `action` is priced by the table of actions; `amount` instead of that price needs the scope `price`.
+    `action` is priced by its rate card; `amount` instead of that price needs the scope `price`.
     """
 
-    id: Annotated[
+    id: NewId = None
+    hold_id: Annotated[
         Text | None,
-        Field(description="Unique in the account. Left out: Idempotency-Key, else a generated one."),
+        Field(description="Spend from this hold, which reserved the credits: the budget of a run."),
     ] = None
-
-    @model_validator(mode="after")
-    def _is_priced(self) -> Self:
-        if self.action is None and self.amount is None:
-            raise ValueError("name an action, or an amount")
-        if self.agent and self.agent_type and self.agent != self.agent_type:
-            raise ValueError("agent and agent_type are one field: send one of them")
-        return self
 
 
 class Used(Answer):
@@ -103,13 +92,12 @@ class Used(Answer):
     example={"id": "run-42-step-7", "action": "message", "quantity": 2, "agent": "researcher"},
     answer=Used,
     errors=(
-        "insufficient_credits",
-        "limit_reached",
-        "account_paused",
+        *NO_CREDITS,
+        *UNPRICED,
         "idempotency_conflict",
-        "unknown_action",
-        "unknown_account",
-        "account_required",
+        "not_found",
+        "state_conflict",
+        "invalid_idempotency_key",
     ),
 )
 def use(call: Call) -> Any:
@@ -121,35 +109,14 @@ def use(call: Call) -> Any:
     if body.amount is not None:
         require_scope(call.api_key, "price")
     account_id = call.account_id(body.account_id)
-    event: dict[str, Any] = {name: value for name in _OPTIONAL if (value := getattr(body, name)) is not None}
-    if body.agent_type is not None:
-        event["agent"] = body.agent_type
-    event["id"] = body.id or idempotency.header_key() or keys.new_id("use")
-    event["quantity"] = body.quantity
+    event = event_of(body) | {"id": body.id or idempotency.header_key() or keys.new_id("use")}
     try:
         spent = call.services.ledger.spend_credits(account_id, event)
     except Refused as refusal:
-        if refusal.status == PAYMENT_REQUIRED:
-            raise payment_required(refusal, call.services.settings.base_url) from None
-        raise
+        raise explained(call, account_id, refusal) from None
     if spent["topup_due"]:
         call.services.queue.hint(queue.CHECK_THRESHOLD, account_id)
     return {**spent, "id": event["id"]}
-
-
-def payment_required(refusal: Refused, base_url: str) -> Refused:
-    """The refusal with everything that a caller needs to tell its user, in the same form for each reason."""
-    facts = {"binding": "account", "needed": None, "available": None, "topup": None} | refusal.extra
-    needed, available = facts["needed"], facts["available"]
-    detail = refusal.detail
-    if isinstance(needed, int) and isinstance(available, int):
-        has = f"This needs {credits.to_text(needed)} credits, {credits.to_text(available)} are available."
-        detail = f"{detail} {has}"
-    if facts["topup"] == "in_flight":
-        detail += " An automatic top-up is under way: try again in a moment."
-    return Refused(
-        detail, code=refusal.code, status=PAYMENT_REQUIRED, **facts, purchase_url=f"{base_url}/billing#buy"
-    )
 
 
 class Adjustment(Body):
@@ -187,6 +154,7 @@ class Adjusted(Answer):
         "account_required",
         "approval_required",
         "idempotency_key_reused",
+        "invalid_idempotency_key",
         "request_in_flight",
     ),
 )

@@ -37,6 +37,12 @@ class RejectedEvent(Answer):
     index: int
     id: str | None
     code: str
+    parked: Annotated[
+        bool,
+        Field(
+            description="true: it is kept, and booked by itself when there is a price for it; do not send it again."
+        ),
+    ]
 
 
 class AccountAfter(Answer):
@@ -77,15 +83,15 @@ class UsageAnswer(Answer):
         "too_many_events",
         "account_required",
         "unknown_account",
-        "unknown_action",
+        "invalid_value",
         "idempotency_conflict",
     ),
 )
 def record(call: Call) -> Response:
     """Books each event once; it is always booked, also below zero.
 
-    In a batch, what cannot be booked is listed in `rejected` and the others go through; a single event that
-    cannot be booked is refused with its code.
+    What has no price yet is kept (`parked`) and booked when it has one. In a batch, what cannot be booked is listed
+    in `rejected` and the others go through; a single event that is not kept either is refused with its code.
     """
     if not bodies.is_json(request):
         raise Refused("Send application/json or CloudEvents.", code="unsupported_media_type", status=415)
@@ -95,7 +101,7 @@ def record(call: Call) -> Response:
     if isinstance(body, dict) and rejected:
         raise _refused(rejected[0])
     result = _book(call, events, rejected)
-    if isinstance(body, dict) and result["rejected"]:
+    if isinstance(body, dict) and result["rejected"] and not result["rejected"][0]["parked"]:
         raise _refused(result["rejected"][0])
     for account_id in result["topup_due"]:
         call.services.queue.hint(queue.CHECK_THRESHOLD, account_id)
@@ -119,7 +125,7 @@ def _admit(
         return events, rejected
     places = _places(len(events) + len(rejected), rejected)
     denied: list[Rejected] = [
-        {"index": place, "id": event["id"], "code": code}
+        {"index": place, "id": event["id"], "code": code, "parked": False}
         for place, event, code in zip(places, events, codes, strict=True)
         if code
     ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from web.cli import accounts, operations
+from web.cli import accounts, operations, prices, spending
 
 
 def register(app: Flask) -> None:
@@ -17,7 +17,10 @@ def register(app: Flask) -> None:
         operations.check,
         operations.events,
         operations.topups,
-        operations.actions,
+        prices.actions,
+        spending.holds,
+        spending.limits,
+        spending.usage,
         accounts.accounts,
         accounts.api_keys,
     ):

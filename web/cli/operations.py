@@ -1,4 +1,4 @@
-"""flask migrate, check, events, topups, actions."""
+"""flask migrate, check, events, topups."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared import queue
 from shared.errors import Refused
 from shared.models import Topup
 from shared.stripe_client import StripeRefused
-from web.cli.support import Credits, actor, guarded, ledger, show
+from web.cli.support import actor, guarded, ledger, show
 from web.services import services
 
 
@@ -128,26 +128,3 @@ def resume_topups(account_id: str) -> None:
     if state["topup_due"]:
         services().queue.hint(queue.CHECK_THRESHOLD, account_id)
     show({name: state[name] for name in ("enabled", "paused_reason", "next_attempt_at")})
-
-
-@click.group()
-def actions() -> None:
-    """What actions cost."""
-
-
-@actions.command("set")
-@click.argument("action")
-@click.argument("price", type=Credits())
-@click.option("--description")
-@guarded
-def set_action(action: str, price: int, description: str | None) -> None:
-    """Sets what one unit of ACTION costs from now on."""
-    show(ledger().set_action_cost({"action": action, "credits": price, "description": description}, actor()))
-
-
-@actions.command("list")
-@guarded
-def list_actions() -> None:
-    """Lists the priced actions."""
-    for row in ledger().list_actions():
-        show(row)

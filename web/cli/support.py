@@ -53,7 +53,19 @@ def show(row: Any) -> None:
 
 
 CREDIT_FIELDS = frozenset(
-    {"available", "held", "balance", "debt", "credits", "threshold", "granted", "remaining"}
+    {
+        "available",
+        "held",
+        "balance",
+        "debt",
+        "credits",
+        "threshold",
+        "granted",
+        "remaining",
+        "settled",
+        "used",
+        "left",
+    }
 )
 
 
