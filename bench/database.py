@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -19,6 +20,8 @@ from shared import migrate
 
 REFERENCE = Path(__file__).with_name("reference")
 TEMPLATE = "bench_template"
+MODELS = ("small", "medium", "large")
+TOKEN_PRICES = {"input_tokens": 3_000_000, "cached_tokens": 300_000, "output_tokens": 15_000_000}
 CREDITS = 10**15
 """What every account begins with, in micro-credits: more than any run spends."""
 
@@ -59,6 +62,20 @@ def open_accounts(url: str, count: int) -> None:
         f"select billing.open_account('bench_' || i, 'Bench', null, null, {CREDITS}, 'bench')"
         f" from generate_series(1, {count}) i",
     )
+
+
+def add_cards_and_limits(url: str, accounts: int) -> None:
+    """Prices by model and kind of token for the action `llm`, and limits that every account's agent stays within."""
+    rates = {name: {"credits": price, "per": 1_000_000} for name, price in TOKEN_PRICES.items()}
+    for model in MODELS:
+        card = json.dumps({"action": "llm", "model": model, "rates": rates})
+        execute(url, f"select billing.set_action_cost('{card}', 'bench')")
+    for window in ("day", "month"):
+        limit = json.dumps({"scope": "agent", "scope_id": "researcher", "window": window, "credits": CREDITS})
+        execute(
+            url,
+            f"select billing.set_limit('bench_' || i, '{limit}', 'bench') from generate_series(1, {accounts}) i",
+        )
 
 
 def server_version(url: str) -> str:

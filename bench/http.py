@@ -26,9 +26,13 @@ Outcomes = dict[str, list[load.Outcome]]
 
 
 def run(stack: Stack, recorder: Recorder) -> None:
-    """16 clients: the empty view, spends, batches of usage, webhooks."""
+    """16 clients: the empty view, spends, batches of usage (plain, and priced by rate cards), webhooks.
+
+    Every account has limits for the agent that all events name.
+    """
     accounts = 20 if recorder.small else ACCOUNTS
     database.open_accounts(stack.services.postgres.url, accounts)
+    database.add_cards_and_limits(stack.services.postgres.url, accounts)
     command = procfile()["web"]
     with ExitStack() as servers:
         port, bare_port = stack.port, free_port()
@@ -48,6 +52,7 @@ def kinds(stack: Stack, port: int, bare_port: int, accounts: int, seconds: float
         "bare": load.Spec(bare_port, "bare", seconds=seconds),
         "spend": load.Spec(port, "spend", key, accounts, seconds=seconds),
         "usage": load.Spec(port, "usage", key, accounts, seconds=seconds),
+        "metered": load.Spec(port, "metered", key, accounts, seconds=seconds),
         "webhook": load.Spec(port, "webhook", secret, seconds=seconds),
     }
 
@@ -111,11 +116,18 @@ def await_true(look: Callable[[], object], what: str, seconds: float = START_SEC
 
 def _keep(recorder: Recorder, outcomes: Outcomes) -> None:
     rates = {kind: [outcome.per_s for outcome in found] for kind, found in outcomes.items()}
-    groups = {"bare": "bare_view", "spend": "spend_http", "usage": "usage_http", "webhook": "webhook"}
+    groups = {
+        "bare": "bare_view",
+        "spend": "spend_http",
+        "usage": "usage_http",
+        "metered": "usage_http.metered",
+    }
+    groups |= {"webhook": "webhook"}
     for kind, group in groups.items():
         recorder.keep(f"{group}.requests_per_s", rates[kind])
         recorder.keep(f"{group}.p50_ms", [outcome.p50_ms for outcome in outcomes[kind]])
         recorder.keep(f"{group}.p99_ms", [outcome.p99_ms for outcome in outcomes[kind]])
         if kind != "bare":
             recorder.keep_ratio(f"{group}.ratio_vs_bare_view", rates[kind], rates["bare"])
-    recorder.keep("usage_http.events_per_s", [rate * BATCH for rate in rates["usage"]])
+    for kind in ("usage", "metered"):
+        recorder.keep(f"{groups[kind]}.events_per_s", [rate * BATCH for rate in rates[kind]])

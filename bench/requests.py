@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from bench.database import MODELS, TOKEN_PRICES
+
 BATCH = 1_000
 _EVENT_ID = "evt_ID_COMES_HERE"
 
@@ -49,10 +51,28 @@ def spend(key: str, accounts: int) -> Iterator[bytes]:
 
 def usage(key: str, accounts: int) -> Iterator[bytes]:
     """Batches of 1,000 usage events over all accounts."""
+    for events in _batches(accounts):
+        yield _usage(key, events)
+
+
+def metered(key: str, accounts: int) -> Iterator[bytes]:
+    """The same as calls of a model, counted in tokens."""
+    for events in _batches(accounts):
+        for event in events:
+            tokens = {name: random.randint(1, 5_000) for name in TOKEN_PRICES}
+            event |= {"action": "llm", "dimensions": {"model": random.choice(MODELS), **tokens}}
+        yield _usage(key, events)
+
+
+def _usage(key: str, events: list[dict[str, Any]]) -> bytes:
     authorization = f"Authorization: Bearer {key}"
+    return _http("POST", "/api/credits/usage", json.dumps(events).encode(), authorization)
+
+
+def _batches(accounts: int) -> Iterator[list[dict[str, Any]]]:
     ids = _new_ids()
     while True:
-        events = [
+        yield [
             {
                 "id": next(ids),
                 "account_id": f"bench_{random.randint(1, accounts)}",
@@ -63,7 +83,6 @@ def usage(key: str, accounts: int) -> Iterator[bytes]:
             }
             for number in range(BATCH)
         ]
-        yield _http("POST", "/api/credits/usage", json.dumps(events).encode(), authorization)
 
 
 def webhook(secret: str, _accounts: int) -> Iterator[bytes]:
@@ -113,5 +132,6 @@ KINDS: dict[str, Callable[[str, int], Iterator[bytes]]] = {
     "bare": bare,
     "spend": spend,
     "usage": usage,
+    "metered": metered,
     "webhook": webhook,
 }

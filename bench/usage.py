@@ -21,16 +21,37 @@ SPEND = "select billing.spend_credits(%s, %s::jsonb)"
 
 
 def run(server_url: str, recorder: Recorder) -> None:
-    """Batches over many accounts and of one account, single events, single spends."""
+    """Batches over many accounts and of one account, single events, single spends; then with rate cards and limits."""
     accounts = 20 if recorder.small else ACCOUNTS
+    _plain(server_url, recorder, accounts)
+    _metered(server_url, recorder, accounts)
+
+
+def _metered(server_url: str, recorder: Recorder, accounts: int) -> None:
+    with database.database(server_url, "bench_metered") as url:
+        database.open_accounts(url, accounts)
+        database.add_cards_and_limits(url, accounts)
+        with psycopg.connect(url, autocommit=True) as connection:
+            samples = recorder.alternate(
+                "usage_sql with rate cards and limits (events a second)",
+                {
+                    "metered": lambda: _batches(connection, recorder.seconds, metered(events(accounts))),
+                    "plain": lambda: _batches(connection, recorder.seconds, events(accounts)),
+                },
+            )
+    recorder.keep("usage_sql.metered.events_per_s", samples["metered"])
+    recorder.keep_ratio("usage_sql.metered.ratio_vs_plain_events", samples["metered"], samples["plain"])
+
+
+def _plain(server_url: str, recorder: Recorder, accounts: int) -> None:
     with database.database(server_url, "bench_usage") as url:
         database.open_accounts(url, accounts)
         with psycopg.connect(url, autocommit=True) as connection:
             samples = recorder.alternate(
                 "usage_sql (events a second)",
                 {
-                    "batches": lambda: _batches(connection, recorder.seconds, accounts),
-                    "batches of one account": lambda: _batches(connection, recorder.seconds, 1),
+                    "batches": lambda: _batches(connection, recorder.seconds, events(accounts)),
+                    "batches of one account": lambda: _batches(connection, recorder.seconds, events(1)),
                     "one by one": lambda: _singles(connection, recorder.seconds, accounts),
                     "as spends": lambda: _spends(connection, recorder.seconds, accounts),
                 },
@@ -64,12 +85,17 @@ def events(accounts: int) -> Iterator[dict[str, Any]]:
         }
 
 
+def metered(source: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The events as calls of a model, counted in tokens."""
+    for event in source:
+        tokens = {name: random.randint(1, 5_000) for name in database.TOKEN_PRICES}
+        yield event | {"action": "llm", "dimensions": {"model": random.choice(database.MODELS), **tokens}}
+
+
 Row = tuple[Any, ...]
 
 
-def _batches(connection: psycopg.Connection[Row], seconds: float, accounts: int) -> float:
-    source = events(accounts)
-
+def _batches(connection: psycopg.Connection[Row], seconds: float, source: Iterator[dict[str, Any]]) -> float:
     def call() -> int:
         batch = list(itertools.islice(source, BATCH))
         answer = connection.execute(RECORD, [json.dumps(batch)], prepare=True).fetchone()

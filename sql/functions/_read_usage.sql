@@ -9,19 +9,29 @@ create or replace function billing._read_usage(p_events jsonb, p_account_id text
     select e.ordinality - 1 as index, coalesce(p_account_id, e.value->>'account_id') as account_id,
            e.value->>'id' as event_id, md5((e.value - 'account_id')::text)::uuid as fingerprint,
            e.value as event, (e.value->>'quantity')::bigint as quantity, (e.value->>'amount')::numeric as amount,
-           coalesce((e.value->>'occurred_at')::timestamptz, now()) as occurred_at
+           coalesce((e.value->>'occurred_at')::timestamptz, now()) as occurred_at,
+           least(coalesce((e.value->>'occurred_at')::timestamptz, now()), now()) as priced_at
       from jsonb_array_elements(p_events) with ordinality e
-  ), priced as (
-    select e.*, b.account_id is not null as account_known,
-           -- One price for everybody by a join; whatever has a rate card of its own by a call.
-           case when e.amount is not null then row(least(e.amount, 2000000000000000), null)::billing.price
-                when c.action is not null
-                then row(least(c.credits::numeric * coalesce(e.quantity, 1), 2000000000000000), null)::billing.price
-                else billing._price_event(e.account_id, e.event, least(e.occurred_at, now())) end as price
+  ), carded as (
+    -- One price for everybody by a join, an exact card by an index look-up; the others by a call.
+    select e.*, b.account_id is not null as account_known, p.credits as plain, c.credits as each, c.rates, c.found
       from events e
       left join billing.credit_balances b on b.account_id = e.account_id
-      left join billing.agent_action_costs c on e.amount is null and c.action = e.event->>'action' and c.is_plain
-            and c.effective_from <= least(e.occurred_at, now()) and c.effective_until > least(e.occurred_at, now())
+      left join billing.agent_action_costs p on e.amount is null and p.action = e.event->>'action' and p.is_plain
+            and p.effective_from <= e.priced_at and p.effective_until > e.priced_at
+      left join lateral (
+        select c.credits, c.rates, true as found from billing.agent_action_costs c
+         where e.amount is null and p.action is null and c.action = e.event->>'action' and c.account_id in ('', e.account_id)
+           and c.model = coalesce(e.event#>>'{dimensions,model}', '')
+           and c.effective_from <= e.priced_at and c.effective_until > e.priced_at
+         order by c.account_id desc limit 1) c on true
+  ), priced as (
+    select c.*, case
+             when c.amount is not null then row(least(c.amount, 2000000000000000), null)::billing.price
+             when c.plain is not null then row(least(c.plain::numeric * coalesce(c.quantity, 1), 2000000000000000), null)::billing.price
+             when c.found then billing._rate(c.each, c.rates, c.quantity, c.event->'dimensions')
+             else billing._price_event(c.account_id, c.event, c.priced_at) end as price
+      from carded c
   ), judged as (
     select p.*, first_value(p.fingerprint) over same_id as first_fingerprint, row_number() over same_id as nth,
            case when not p.account_known then 'unknown_account'
