@@ -47,4 +47,5 @@ def run(server_url: str, recorder: Recorder) -> None:
             for name, url in (("few", few), ("many", many))
         }
         samples = recorder.alternate("growth (spends a second)", sides)
-    recorder.keep_ratio("growth.spend_ratio_10m_rows", samples["many"], samples["few"])
+    # How many times as long a spend takes.
+    recorder.keep_ratio("growth.spend_ratio_10m_rows", samples["few"], samples["many"])
