@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from shared.errors import Refused
 from web.endpoints import Call, Endpoint
-from web.fields import Answer, Body, CreditsOut, Instant, Name, PositiveCreditsIn, Text
+from web.fields import Answer, Body, CreditsOut, Instant, Name, PositiveCreditsIn, Reason, Text
 
 PER_MAX = 1_000_000_000
 RATES_MAX = 50
@@ -31,8 +31,8 @@ class NewCard(Body):
         PositiveCreditsIn | None, Field(description="For one of `quantity`: a call, a second, a page.")
     ] = None
     rates: Annotated[
-        dict[Dimension, RateIn] | None,
-        Field(min_length=1, max_length=RATES_MAX, description="By dimension, such as `input_tokens`."),
+        Annotated[dict[Dimension, RateIn], Field(min_length=1, max_length=RATES_MAX)] | None,
+        Field(description="By dimension, such as `input_tokens`."),
     ] = None
     model: Annotated[
         Text | None, Field(description="For calls whose `dimensions` name this model; otherwise for all.")
@@ -41,7 +41,7 @@ class NewCard(Body):
         Text | None, Field(description="For this account, before everybody's; otherwise for all.")
     ] = None
     unit: Name | None = None
-    description: Annotated[Name | None, Field(max_length=500)] = None
+    description: Reason | None = None
     effective_from: Annotated[
         Instant | None, Field(description="From when on it is in force, now or later; now when left out.")
     ] = None
