@@ -63,10 +63,13 @@ class Database(Protocol):
         """Gives connections back."""
 
 
-def connect(settings: Settings, *, pool_size: int = 8) -> Database:
-    """The adapter that the settings ask for."""
+def connect(
+    settings: Settings, *, pool_size: int = 8, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS
+) -> Database:
+    """The adapter that the settings ask for. Over Supabase's API the statement time-out is the project's."""
     if settings.database_url is not None:
-        return PostgresDatabase(settings.database_url.get_secret_value(), pool_size=pool_size)
+        url = settings.database_url.get_secret_value()
+        return PostgresDatabase(url, pool_size=pool_size, statement_timeout_ms=statement_timeout_ms)
     if settings.supabase_url is None or settings.supabase_secret_key is None:
         raise SettingsError("set DATABASE_URL, or SUPABASE_URL together with SUPABASE_SECRET_KEY")
     return SupabaseDatabase(settings.supabase_url, settings.supabase_secret_key.get_secret_value())
@@ -75,7 +78,9 @@ def connect(settings: Settings, *, pool_size: int = 8) -> Database:
 class PostgresDatabase:
     """psycopg with a pool. Opens lazily, so that processes may start before PostgreSQL does."""
 
-    def __init__(self, dsn: str, *, pool_size: int = 8) -> None:
+    def __init__(
+        self, dsn: str, *, pool_size: int = 8, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS
+    ) -> None:
         self._statements: dict[tuple[str, tuple[str, ...]], bytes] = {}
         self._away_until = 0.0
         self._pool = ConnectionPool(
@@ -89,7 +94,7 @@ class PostgresDatabase:
                 "autocommit": True,
                 "connect_timeout": 5,
                 "application_name": "refill",
-                "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}",
+                "options": f"-c statement_timeout={statement_timeout_ms} -c lock_timeout={LOCK_TIMEOUT_MS}",
             },
         )
 
