@@ -13,10 +13,11 @@ from shared.ledger.calls import Page
 from shared.ledger.credit_calls import CreditCalls
 from shared.ledger.hold_calls import HoldCalls
 from shared.ledger.payment_calls import PaymentCalls
+from shared.ledger.usage_calls import UsageCalls
 from shared.ledger.work_calls import WorkCalls
 
 __all__ = ["Ledger", "Page"]
 
 
-class Ledger(CreditCalls, HoldCalls, PaymentCalls, WorkCalls):
+class Ledger(CreditCalls, HoldCalls, PaymentCalls, UsageCalls, WorkCalls):
     """The SQL functions over one database seam."""
