@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from web.cli import accounts, operations, prices, spending
+from web.cli import accounts, operations, prices, spending, usage_months
 
 
 def register(app: Flask) -> None:
@@ -21,6 +21,7 @@ def register(app: Flask) -> None:
         spending.holds,
         spending.limits,
         spending.usage,
+        usage_months.usage_months,
         accounts.accounts,
         accounts.api_keys,
     ):
