@@ -53,6 +53,7 @@ begin
     insert into billing.credit_hold_draws (account_id, hold_id, draw_id, fingerprint, credits, transaction_id)
     values (p_account_id, p_hold_id, v_draw, p_fingerprint, v_credits::bigint, v_txn);
     v_answer := billing._keep_hold(v_hold, p_settlement);
+    select * into v_balance from billing.credit_balances where account_id = p_account_id;
   end if;
   if v_balance.balance - v_balance.held <= greatest(v_balance.topup_trigger, v_balance.low_threshold) then
     v_due := billing._mark_crossings(p_account_id);
