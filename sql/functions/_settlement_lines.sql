@@ -14,7 +14,7 @@ declare
   v_price billing.price;
 begin
   for v_item in select billing._hold_attributes(p_hold) || i.value from jsonb_array_elements(v_items) i loop
-    if v_item ? 'amount' then
+    if v_item->>'amount' is not null then
       v_price := row((v_item->>'amount')::bigint, null);
       continue when v_price.credits = 0;
     else

@@ -13,7 +13,7 @@ declare
   v_bounds  jsonb;
   v_binding jsonb;
 begin
-  if p_event ? 'amount' then
+  if p_event->>'amount' is not null then
     v_price := row((p_event->>'amount')::bigint, null);
   end if;
   if v_price.credits is null or v_price.credits not between 1 and 1000000000000000 then
