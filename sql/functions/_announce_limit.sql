@@ -3,15 +3,17 @@ create or replace function billing._announce_limit(p_account_id text, p_subject 
   returns void
   language plpgsql volatile security definer set search_path = '' as $$
 declare
+  -- Nothing may have been counted in this window yet.
+  v_start timestamptz := date_trunc(p_period, now(), 'UTC');
   v_limit billing.credit_limits;
 begin
-  update billing.credit_limits set announced_for = window_start
+  update billing.credit_limits set announced_for = greatest(window_start, v_start)
    where account_id = p_account_id and subject = p_subject and period = p_period
-     and announced_for is distinct from window_start
+     and announced_for is distinct from greatest(window_start, v_start)
   returning * into v_limit;
   if found then
     perform billing._notify(p_account_id, 'limit.reached',
-      concat_ws(':', p_account_id, p_subject, p_period, extract(epoch from v_limit.window_start), v_limit.credits),
+      concat_ws(':', p_account_id, p_subject, p_period, extract(epoch from v_limit.announced_for), v_limit.credits),
       billing._limit_json(v_limit));
   end if;
 end $$;
