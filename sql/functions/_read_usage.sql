@@ -35,9 +35,9 @@ create or replace function billing._read_usage(p_events jsonb, p_account_id text
   ), judged as (
     select p.*, first_value(p.fingerprint) over same_id as first_fingerprint, row_number() over same_id as nth,
            case when not p.account_known then 'unknown_account'
+                when length(coalesce(p.event_id, '')) not between 1 and 255 then 'invalid_value'
                 when (p.price).code is not null then (p.price).code
-                when length(coalesce(p.event_id, '')) not between 1 and 255
-                  or (p.price).credits not between 1 and 1000000000000000 then 'invalid_value' end as code
+                when (p.price).credits not between 1 and 1000000000000000 then 'invalid_value' end as code
       from priced p
     window same_id as (partition by p.account_id, p.event_id order by p.index)
   ), coded as (
