@@ -1,5 +1,5 @@
 -- Refuses a card whose prices look like a slip: ten times p_last or a tenth of it; without a last one a hundred times off
--- the middle of the other models of the action; a token above a credit. Internal; changes nothing.
+-- the middle of the action's other cards; a token above a credit. Internal; changes nothing.
 -- Raises RF018 price_change_too_large.
 create or replace function billing._require_sane_price(p_card jsonb, p_last billing.agent_action_costs)
   returns void
@@ -20,7 +20,10 @@ begin
     select o.dimension, percentile_cont(0.5) within group (order by o.price::float8)::numeric
       from (select r.key as dimension, (r.value->>'credits')::numeric / (r.value->>'per')::numeric as price
               from billing.agent_action_costs c cross join lateral jsonb_each(c.rates) r
-             where c.action = p_card->>'action' and c.effective_until > now()) o
+             where c.action = p_card->>'action' and c.effective_until > now()
+            union all
+            select 'quantity', c.credits from billing.agent_action_costs c
+             where c.action = p_card->>'action' and c.effective_until > now() and c.credits is not null) o
      group by o.dimension
   )
   select w.dimension, w.price, coalesce(l.price, o.price) as reference, l.price is null as is_first into v_found

@@ -2,7 +2,7 @@
 -- dimension ({"input_tokens": {"credits": 3000000, "per": 1000000}}), or both; for one model (model) or account
 -- (account_id) when named; retire: none any more. The card before ends then; old cards stay for the books.
 -- A price that is ten times the last one or more, or a tenth or less, is refused unless confirm: per token instead of per
--- million is caught here. So is a first rate a hundred times off the other models', or above a credit a token.
+-- million is caught here. So is a first price a hundred times off the other cards of the action, or above a credit a token.
 -- Callers: service. Raises RF001 unknown_account, RF008 invalid_value, RF009 not_found (nothing to retire), RF018
 -- price_change_too_large.
 create or replace function billing.set_action_cost(p_card jsonb, p_actor text)
@@ -23,6 +23,16 @@ begin
   perform billing._require_card(p_card);
   if v_account <> '' then
     perform billing.get_account(v_account);
+  end if;
+  select * into v_new from billing.agent_action_costs
+   where action = v_action and account_id = v_account and model = v_model and effective_from = v_from
+     and effective_from <= clock_timestamp();
+  if found and not v_retire and (v_new.credits, v_new.rates) is not distinct from
+    ((p_card->>'credits')::bigint, nullif(p_card->'rates', 'null'))
+  then
+    return billing._card_json(v_new) || '{"retired": false}';
+  elsif found then
+    raise exception using errcode = 'RF008', message = 'Another price began at this very moment. Name a later one.';
   end if;
   -- A card that was scheduled for the same time, and has priced nothing yet, is replaced.
   delete from billing.agent_action_costs
