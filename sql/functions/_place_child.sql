@@ -20,6 +20,9 @@ begin
     perform billing._balance_obstacle(v_balance, p_price.credits);
   end if;
   select * into v_parent from billing.credit_holds where account_id = p_account_id and id = p_hold->>'parent_id';
+  if v_parent.depth >= 255 then
+    raise exception using errcode = 'RF008', message = 'Holds nest at most 256 levels deep.';
+  end if;
   perform billing._require_room(p_account_id, p_hold->>'parent_id', p_price.credits);
   update billing.credit_holds set reserved = reserved + p_price.credits
    where account_id = p_account_id and id = v_parent.id;

@@ -9,7 +9,7 @@ create or replace function billing._push_expiry(p_account_id text, p_hold_id tex
     select p.id, p.parent_id, p.created_at, p.depth
       from billing.credit_holds p join chain c on p.account_id = p_account_id and p.id = c.parent_id
   ), bounded as (
-    select id, min(created_at + interval '1 day') over (order by depth) as latest from chain
+    select id, min(created_at + interval '24 hours') over (order by depth) as latest from chain
   )
   update billing.credit_holds h
      set expires_at = least(greatest(h.expires_at, p_expires_at), b.latest)
