@@ -30,6 +30,7 @@ MONEY_TABLES = (
     "credit_usage_keys", "credit_usage", "parked_usage", "payments", "auto_topup_settings",
     "auto_topup_consents",
     "topups", "stripe_events", "outbox", "audit_log",
+    "credit_holds", "credit_hold_draws", "credit_limits", "agent_action_costs",
 )  # fmt: skip
 
 

@@ -57,11 +57,15 @@ def test_81_bound_key_never_sees_another_account(
 ) -> None:
     ledger.open_account("other", "Other", "o@o.example", None, 7_000_000, "tests")
     token = key(ALL_SCOPES, acme)
+    ledger.place_hold("other", {"id": "h1", "amount": 1_000_000})
     for path in (
         "credits/balance",
         "credits/transactions",
         "credits/usage",
         "credits/lots",
+        "credits/holds",
+        "credits/holds/h1",
+        "credits/limits",
         "billing/payments",
     ):
         response = client.get(f"/api/{path}?account_id=other", headers=token)
@@ -69,6 +73,12 @@ def test_81_bound_key_never_sees_another_account(
     for method, path, body in (
         ("POST", "/api/credits/use", {"action": "chat"}),
         ("POST", "/api/credits/usage", {"id": "e", "action": "chat"}),
+        ("POST", "/api/credits/holds", {"amount": "1"}),
+        ("POST", "/api/credits/holds/h1/settle", {"amount": "1"}),
+        ("POST", "/api/credits/holds/h1/extend", {}),
+        ("POST", "/api/credits/holds/h1/release", {}),
+        ("POST", "/api/credits/quote", {"action": "chat"}),
+        ("PUT", "/api/credits/limits", {"scope": "agent", "scope_id": "a", "window": "day", "credits": "1"}),
         ("POST", "/api/credits/adjustments", {"amount": "1", "reason": "r"}),
         ("POST", "/api/billing/checkout-sessions", {"package_id": "credits_100"}),
         ("PUT", "/api/billing/auto-topup", {"enabled": False}),
@@ -81,7 +91,7 @@ def test_81_bound_key_never_sees_another_account(
         headers=token,
     )
     assert batch.json["accepted"] == 1
-    assert batch.json["rejected"] == [{"index": 1, "id": "e2", "code": "unknown_account"}]
+    assert batch.json["rejected"] == [{"index": 1, "id": "e2", "code": "unknown_account", "parked": False}]
     assert ledger.get_balance("other")["balance"] == 7_000_000
 
 

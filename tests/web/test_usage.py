@@ -73,7 +73,6 @@ def test_rejections_carry_their_place_in_the_body(client: FlaskClient, key: KeyM
         ({"quantity": 0}, 422, "invalid_quantity"),
         ({"account_id": None}, 422, "account_required"),
         ({"account_id": "nobody"}, 404, "unknown_account"),
-        ({"action": "unpriced"}, 422, "unknown_action"),
         ({"amount": "1"}, 403, "scope_missing"),
         ({"id": "taken"}, 409, "idempotency_conflict"),
     ],

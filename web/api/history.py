@@ -58,6 +58,7 @@ class UsageEvent(Answer):
     department_id: str | None
     member_id: str | None
     run_id: str | None
+    hold_id: Annotated[str | None, Field(description="The hold that it was charged through.")]
     dimensions: dict[str, Any] | None
     metadata: dict[str, Any] | None
     occurred_at: str

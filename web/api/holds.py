@@ -103,7 +103,6 @@ def show(call: Call) -> Any:
     scope="spend",
     params=HoldPath,
     body=Settlement,
-    body_optional=True,
     example={
         "usage": [
             {
