@@ -69,6 +69,81 @@ def test_action_gets_a_price(app: Flask, ledger: Ledger) -> None:
     assert "dance" in run(app, "actions", "list").output
 
 
+def test_rate_card_by_model_and_dimension(app: Flask, ledger: Ledger) -> None:
+    rates = (
+        "--rate",
+        "input_tokens=3/1000000",
+        "--rate",
+        "calls=0.5",
+        "--model",
+        "small-1",
+        "--unit",
+        "token",
+    )
+    made = run(app, "actions", "set", "llm", *rates)
+    assert made.exit_code == 0, made.output
+    card = next(row for row in ledger.list_actions() if row["action"] == "llm")
+    assert (card["model"], card["credits"], card["unit"]) == ("small-1", None, "token")
+    assert card["rates"] == {
+        "input_tokens": {"credits": 3_000_000, "per": 1_000_000},
+        "calls": {"credits": 500_000, "per": 1},
+    }
+    assert '"credits": "3"' in run(app, "actions", "list").output
+
+
+def test_price_that_looks_like_a_slip_wants_confirm(app: Flask, ledger: Ledger) -> None:
+    run(app, "actions", "set", "dance", "2")
+    slip = run(app, "actions", "set", "dance", "20")
+    assert slip.exit_code == 1
+    assert "price_change_too_large" in slip.output
+    assert run(app, "actions", "set", "dance", "20", "--confirm").exit_code == 0
+
+
+def test_cards_of_an_account_and_of_later_are_listed_when_asked_for(app: Flask, acme: str) -> None:
+    run(app, "actions", "set", "dance", "2", "--account", acme)
+    run(app, "actions", "set", "sing", "2", "--from", "2199-01-01T00:00:00Z")
+    plain = run(app, "actions", "list").output
+    assert '"dance"' not in plain
+    assert '"sing"' not in plain
+    assert '"dance"' in run(app, "actions", "list", "--account", acme).output
+    assert '"sing"' in run(app, "actions", "list", "--upcoming").output
+
+
+def test_retired_action_has_no_price(app: Flask) -> None:
+    run(app, "actions", "set", "dance", "2")
+    assert run(app, "actions", "retire", "dance").exit_code == 0
+    assert '"dance"' not in run(app, "actions", "list").output
+
+
+def test_holds_are_listed_and_released(app: Flask, acme: str, ledger: Ledger) -> None:
+    ledger.place_hold(acme, {"id": "run/1", "amount": 12_500_000})
+    assert "run/1  12.5 of 12.5" in run(app, "holds", "list", acme, "--state", "open").output
+    released = run(app, "holds", "release", acme, "run/1")
+    assert (released.exit_code, '"available": "100"' in released.output) == (0, True)
+    assert "run/1" not in run(app, "holds", "list", acme, "--state", "open").output
+
+
+def test_limits_are_set_listed_and_removed(app: Flask, acme: str, ledger: Ledger) -> None:
+    words = ("limits", "set", acme, "agent", "writer", "day")
+    assert run(app, *words, "12.5", "--soft").exit_code == 0
+    listed = run(app, "limits", "list", acme).output
+    assert '"credits": "12.5"' in listed
+    assert '"hard": false' in listed
+    assert '"left": "12.5"' in listed
+    assert run(app, *words, "--remove").exit_code == 0
+    assert ledger.list_limits(acme) == []
+
+
+def test_parked_usage_is_listed_and_discarded(app: Flask, acme: str, ledger: Ledger) -> None:
+    ledger.record_usage([{"id": "e1", "action": "paint", "quantity": 1}], acme)
+    parked = run(app, "usage", "parked").output
+    assert "unknown_action  acme  e1  paint" in parked
+    number = parked.split()[0]
+    assert run(app, "usage", "discard", number, "--reason", "a test").exit_code == 0
+    assert run(app, "usage", "parked").output == ""
+    assert run(app, "usage", "discard", number, "--reason", "again").exit_code == 1
+
+
 def test_check_ends_with_1_when_the_books_are_wrong(app: Flask, acme: str, database: Database) -> None:
     assert run(app, "check").exit_code == 0
     with database.connect() as connection:
@@ -92,6 +167,21 @@ def test_check_ends_with_1_when_the_books_are_wrong(app: Flask, acme: str, datab
         ("topups", "resume", "nobody"),
         ("actions", "set", "x", "-1"),
         ("actions", "set", "x", "1e3"),
+        ("actions", "set", "x"),
+        ("actions", "set", "x", "--rate", "tokens"),
+        ("actions", "set", "x", "--rate", "tokens=3/0"),
+        ("actions", "set", "x", "--rate", "=3/1"),
+        ("actions", "set", "x", "--rate", "a=1/1", "--rate", "a=2/1"),
+        ("actions", "set", "x", "1", "--from", "2199-01-01"),
+        ("actions", "set", "x", "1", "--account", "nobody"),
+        ("actions", "retire", "x"),
+        ("holds", "list", "nobody"),
+        ("holds", "release", "nobody", "h"),
+        ("limits", "list", "nobody"),
+        ("limits", "set", "nobody", "agent", "a", "day", "1"),
+        ("limits", "set", "nobody", "agent", "a", "day"),
+        ("limits", "set", "nobody", "agent", "a", "day", "1", "--remove"),
+        ("usage", "discard", "1", "--reason", "r"),
     ],
 )
 def test_expected_errors_are_a_message_and_a_status(app: Flask, words: tuple[str, ...]) -> None:

@@ -56,6 +56,7 @@ TOPUP = {
     "amount": "250",
     "consent": {"text_version": "1"},
 }
+LIMIT = {"account_id": "acme", "scope": "agent", "scope_id": "a", "window": "day", "credits": "1"}
 NAMES = ("agent", "agent_type", "department_id", "member_id", "run_id")
 
 CASES: list[tuple[str, str, dict[str, Any], dict[str, tuple[Any, ...]]]] = [
@@ -88,6 +89,63 @@ CASES: list[tuple[str, str, dict[str, Any], dict[str, tuple[Any, ...]]]] = [
             "dimensions": OBJECTS,
             "metadata": OBJECTS,
             "occurred_at": TEXTS,
+        },
+    ),
+    (
+        "POST",
+        "/api/credits/holds",
+        USE,
+        {
+            "account_id": TEXTS,
+            "id": TEXTS,
+            "parent_id": (*TEXTS, "none"),
+            "quantity": NUMBERS,
+            "amount": AMOUNTS,
+            "expires_in": (*NUMBERS, 86_401),
+            **dict.fromkeys(NAMES, TEXTS),
+            "dimensions": OBJECTS,
+            "metadata": OBJECTS,
+        },
+    ),
+    (
+        "POST",
+        "/api/credits/quote",
+        {"account_id": "acme", "action": "chat"},
+        {
+            "account_id": TEXTS,
+            "action": TEXTS,
+            "hold_id": (*TEXTS, "none"),
+            "amount": AMOUNTS,
+            "agent": TEXTS,
+        },
+    ),
+    (
+        "PUT",
+        "/api/credits/limits",
+        LIMIT,
+        {
+            "account_id": TEXTS,
+            "scope": (*TEXTS, "run"),
+            "scope_id": TEXTS,
+            "window": (*TEXTS, "year"),
+            "credits": AMOUNTS,
+            "hard": (0, 1, "true", None, [], {}),
+        },
+    ),
+    (
+        "PUT",
+        "/api/billing/actions",
+        {"account_id": "acme", "action": "paint", "credits": "1"},
+        {
+            "account_id": TEXTS,
+            "action": TEXTS,
+            "credits": AMOUNTS,
+            "model": TEXTS,
+            "unit": TEXTS,
+            "description": TEXTS,
+            "effective_from": TEXTS,
+            "rates": OBJECTS,
+            "retire": (0, 1, "true", None, [], {}),
         },
     ),
     (
