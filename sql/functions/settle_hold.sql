@@ -31,7 +31,8 @@ begin
      set balance = b.balance - v_credits, held = b.held - h.remaining
     from billing.credit_holds h
    where b.account_id = p_account_id and h.account_id = p_account_id and h.id = p_hold_id
-     and h.state = 'open' and h.parent_id is null and h.reserved = 0
+     -- Nothing reserved or spent below: no child is open, not even one that has spent all of its own.
+     and h.state = 'open' and h.parent_id is null and h.reserved = 0 and h.spent = h.settled
      and not b.limited and b.next_expiry_at > now()
   returning h.remaining, b.balance, b.balance - b.held + b.overdraft, b.status,
          greatest(b.topup_trigger, b.low_threshold) - (b.balance - b.held)
@@ -42,6 +43,7 @@ begin
   update billing.credit_holds h
      set state = 'settled', spent = h.spent + v_credits, settled = h.settled + v_credits, settlement = v_mark, closed_at = now()
    where h.account_id = p_account_id and h.id = p_hold_id and h.state = 'open' and h.reserved = 0 and h.remaining = v_held
+     and h.spent = h.settled
   returning h.amount, h.settled, h.spent, h.action, h.quantity, h.agent, h.department_id, h.member_id, h.run_id, h.dimensions,
          h.metadata, h.expires_at, h.created_at
     into v_hold;
