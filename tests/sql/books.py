@@ -14,16 +14,21 @@ from psycopg.rows import dict_row
 from shared.db import Database as Seam
 from shared.errors import Refused
 from shared.ledger import Ledger
+from shared.models import Hold, Limit
 from tests.support import Database, wait_until
 
 T = TypeVar("T")
 CREDIT = 1_000_000
-# Slots of jobs and prices are keyed by their time; months of usage have to stay in their partitions.
+# Slots of jobs and prices are keyed by their time; months of usage have to stay in their partitions, and windows of limits
+# begin with a day.
 TIMELESS = (
     "job_runs.slot",
     "agent_action_costs.effective_from",
     "agent_action_costs.effective_until",
     "credit_usage.created_at",
+    "credit_usage.occurred_at",
+    "credit_limits.window_start",
+    "credit_limits.announced_for",
 )
 
 
@@ -152,6 +157,50 @@ class Books:
         """Usage that already happened: may go below zero."""
         event = {"id": self.fresh("usage"), "amount": int(credits * CREDIT)}
         return dict(self.ledger.record_usage([event], account))
+
+    # Holds
+
+    def place(self, credits: float, hold_id: str | None = None, *, account: str = "a", **more: Any) -> Hold:
+        """A hold of that many credits."""
+        hold = {"id": hold_id or self.fresh("hold"), "amount": round(credits * CREDIT)} | more
+        return self.ledger.place_hold(account, hold)
+
+    def finish(self, hold_id: str, credits: float | None = None, *, account: str = "a", **more: Any) -> Hold:
+        """Its settlement by an amount, or by what more says."""
+        amount = {} if credits is None else {"amount": round(credits * CREDIT)}
+        return self.ledger.settle_hold(account, hold_id, amount | more)
+
+    def draw(self, hold_id: str, draw_id: str, credits: float, **more: Any) -> Hold:
+        """A settlement that leaves the hold open."""
+        return self.finish(hold_id, credits, final=False, id=draw_id, **more)
+
+    def hold(self, hold_id: str, account: str = "a") -> Hold:
+        return self.ledger.get_hold(account, hold_id)
+
+    def held(self, account: str = "a") -> float:
+        """What the account holds, by its own row."""
+        return (
+            float(self.value("select held from billing.credit_balances where account_id = %s", account))
+            / CREDIT
+        )
+
+    def overdue(self, hold_id: str) -> None:
+        """The time of the hold and of all below it is up."""
+        self.query(
+            "update billing.credit_holds set expires_at = now() - interval '1 second' where id = %s", hold_id
+        )
+
+    def limit(
+        self, credits: float | None, window: str = "day", *, agent: str = "scout", hard: bool = True
+    ) -> Limit:
+        """A limit of an agent of account "a"; None removes it."""
+        amount = None if credits is None else round(credits * CREDIT)
+        limit = {"scope": "agent", "scope_id": agent, "window": window, "credits": amount, "hard": hard}
+        return self.ledger.set_limit("a", limit, "admin")
+
+    def price(self, action: str, **card: Any) -> dict[str, Any]:
+        """A card of the action, looked at by its author."""
+        return self.ledger.set_action_cost({"action": action, "confirm": True} | card, "operator")
 
     def age(self, interval: str) -> None:
         """Lets time pass: every time in the books becomes older by the interval."""
