@@ -57,7 +57,7 @@ class HoldCalls(Calls):
         )
 
     def expire_holds(self, limit: int) -> int:
-        """Expires the holds of up to `limit` accounts whose time is up; answers how many accounts it touched."""
+        """Expires holds of up to `limit` accounts whose time is up; answers how many accounts it touched, 0 at the end."""
         return self._call("expire_holds", p_limit=limit)
 
     # Limits and quotes

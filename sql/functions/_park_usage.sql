@@ -17,13 +17,15 @@ begin
   on conflict (account_id, event_id) where resolved_at is null and code in ('unknown_action', 'unknown_model', 'unknown_dimension')
   do nothing;
 
-  select array_agg(row(l.index, l.account_id, l.account_no, l.event_id, l.fingerprint, l.credits, l.quantity, l.occurred_at,
-      l.event, case when l.code = any (v_unpriced) and md5((w.event - 'account_id')::text)::uuid <> l.fingerprint
-                    then 'idempotency_conflict' else l.code end)::billing.usage_line order by l.index)
-    into v_lines
-    from unnest(p_lines) l
-    left join billing.parked_usage w on w.account_id = l.account_id and w.event_id = l.event_id and w.resolved_at is null
-         and w.code in ('unknown_action', 'unknown_model', 'unknown_dimension');
+  -- Planned anew each time: a plan made while little waits would read all that waits for every line when much does.
+  execute $query$
+    select array_agg(row(l.index, l.account_id, l.account_no, l.event_id, l.fingerprint, l.credits, l.quantity, l.occurred_at,
+        l.event, case when l.code = any ($2) and md5((w.event - 'account_id')::text)::uuid <> l.fingerprint
+                      then 'idempotency_conflict' else l.code end)::billing.usage_line order by l.index)
+      from unnest($1) l
+      left join billing.parked_usage w on w.account_id = l.account_id and w.event_id = l.event_id and w.resolved_at is null
+           and w.code in ('unknown_action', 'unknown_model', 'unknown_dimension')
+  $query$ into v_lines using p_lines, v_unpriced;
 
   if p_all then
     insert into billing.parked_usage (account_id, event_id, code, event)
