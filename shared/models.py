@@ -174,6 +174,8 @@ class Payment(TypedDict):
     topup_id: str | None
     created_at: str
     paid_at: str | None
+    refunded_credits: int
+    disputed_credits: int
 
 
 class Settlement(TypedDict):
@@ -182,6 +184,15 @@ class Settlement(TypedDict):
     outcome: Literal["granted", "already", "parked"]
     reason: str | None
     account_id: NotRequired[str]
+    topup_due: bool
+
+
+class Reversal(TypedDict):
+    """reverse_payment. credits: taken back by this call, negative when given back. stale: read Stripe again."""
+
+    outcome: Literal["reversed", "stale"]
+    account_id: str
+    credits: int
     topup_due: bool
 
 

@@ -25,10 +25,9 @@ from shared import keys
 from shared.errors import RefillError, StripeUnavailable, Transient
 from shared.models import Payment, Topup
 from shared.settings import Settings
+from shared.stripe_facts import StripeData, id_of
 
 log = logging.getLogger(__name__)
-
-StripeData = dict[str, Any]
 
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 25
@@ -38,6 +37,7 @@ CHECKOUT_LIFETIME = dt.timedelta(hours=1)
 # What a card that wants its holder answers off session, by docs.stripe.com/declines/codes.
 _AUTHENTICATION = frozenset({"authentication_required", "authentication_not_handled"})
 _BUSY = frozenset({"lock_timeout", "rate_limit", "idempotency_key_in_use"})
+REVERSALS_PAGE = 100
 _INTENT_PARTS = ["latest_charge", "payment_method"]
 _SESSION_PARTS = ["payment_intent.latest_charge", "payment_intent.payment_method"]
 
@@ -169,11 +169,27 @@ class StripeGateway:
         with _translated():
             return self.client.v1.payment_intents.retrieve(intent_id, {"expand": _INTENT_PARTS}).to_dict()
 
+    def list_reversals(self, intent_id: str) -> StripeData:
+        """All refunds and disputes of a PaymentIntent as they are now."""
+        query: Any = {"payment_intent": intent_id, "limit": REVERSALS_PAGE}
+        with _translated():
+            refunds = self.client.v1.refunds.list(query).auto_paging_iter()
+            disputes = self.client.v1.disputes.list(query).auto_paging_iter()
+            return {
+                "refunds": [refund.to_dict() for refund in refunds],
+                "disputes": [dispute.to_dict() for dispute in disputes],
+            }
+
+    def intent_of_charge(self, charge_id: str) -> str | None:
+        """The PaymentIntent of a charge; None when it has none."""
+        with _translated():
+            return id_of(self.client.v1.charges.retrieve(charge_id).to_dict().get("payment_intent"))
+
     def holder_of(self, payment_method_id: str) -> str | None:
         """The customer that a payment method is attached to; None when it is detached or does not exist."""
         try:
             with _translated():
-                return _id(
+                return id_of(
                     self.client.v1.payment_methods.retrieve(payment_method_id).to_dict().get("customer")
                 )
         except StripeRefused:
@@ -214,45 +230,6 @@ class StripeGateway:
         options: Any = {"idempotency_key": keys.topup_cancel(topup_id)} if topup_id else {}
         with _translated():
             return self.client.v1.payment_intents.cancel(intent_id, {}, options).to_dict()
-
-
-def facts_of_intent(intent: StripeData, *, checkout_session: str | None = None) -> StripeData:
-    """The facts for ledger.settle_payment from a PaymentIntent of this gateway. occurred_at: epoch seconds.
-
-    `saved`: the card may be charged off session again: Checkout saved it so, or this was such a charge.
-    """
-    charge = _expanded(intent.get("latest_charge"))
-    method = _expanded(intent.get("payment_method"))
-    details = charge.get("payment_method_details") or {}
-    card = method.get("card") or details.get("card")
-    metadata = intent.get("metadata") or {}
-    return {
-        "payment_intent": intent["id"],
-        "customer": _id(intent.get("customer")),
-        "amount_received": intent.get("amount_received"),
-        "currency": intent.get("currency"),
-        "charge": _id(intent.get("latest_charge")),
-        "receipt_url": charge.get("receipt_url"),
-        "occurred_at": charge.get("created") or intent.get("created"),
-        "payment_method": _id(intent.get("payment_method")) or _id(charge.get("payment_method")),
-        "card": card_facts(card) if card else None,
-        "saved": intent.get("setup_future_usage") == "off_session" or "refill_topup_id" in metadata,
-        "checkout_session": checkout_session,
-    }
-
-
-def card_facts(card: StripeData) -> StripeData:
-    """What is kept of a card: never a number."""
-    return {name: card.get(name) for name in ("brand", "last4", "exp_month", "exp_year", "fingerprint")}
-
-
-def _expanded(value: Any) -> StripeData:
-    return value if isinstance(value, dict) else {}
-
-
-def _id(value: Any) -> str | None:
-    found = value.get("id") if isinstance(value, dict) else value
-    return found if isinstance(found, str) else None
 
 
 @contextmanager

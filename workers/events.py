@@ -16,8 +16,9 @@ from shared import queue
 from shared.errors import Refused, StripeUnavailable
 from shared.models import Payment, StripeEvent
 from shared.observability import log_context
-from shared.stripe_client import StripeBusy, StripeData, StripeRefused
-from workers import purchases
+from shared.stripe_client import StripeBusy, StripeRefused
+from shared.stripe_facts import StripeData, id_of
+from workers import purchases, reversals
 from workers.app import App
 
 log = logging.getLogger(__name__)
@@ -105,6 +106,41 @@ def _payment_intent(app: App, subject: StripeData) -> End:
     return _end(purchases.judge_intent(app, payment, intent, retry_possible=hosted))
 
 
+def _reversal(app: App, subject: StripeData) -> End:
+    """A charge, refund or dispute."""
+    payment, intent, end = _reversed_payment(app, subject)
+    if payment is None or intent is None:
+        return end
+    reversals.follow(app, payment, intent)
+    return "done", None
+
+
+def _fraud_warning(app: App, subject: StripeData) -> End:
+    payment, _intent, end = _reversed_payment(app, subject)
+    if payment is None:
+        return end
+    app.ledger.warn_of_fraud(subject["id"], payment["id"], subject.get("fraud_type"))
+    return "done", None
+
+
+def _reversed_payment(app: App, subject: StripeData) -> tuple[Payment | None, str | None, End]:
+    """The payment that an object is about, found through its PaymentIntent, and granted before anything is taken back."""
+    intent_id = id_of(subject.get("payment_intent"))
+    charge_id = id_of(subject.get("charge"))
+    if intent_id is None and charge_id is not None:
+        intent_id = app.gateway.intent_of_charge(charge_id)
+    if intent_id is None:
+        return None, None, ("ignored", "not_ours")
+    payment = app.ledger.find_payment(_checked_id(intent_id))
+    if payment is None or payment["status"] in ("open", "processing"):
+        intent = app.gateway.retrieve_intent(intent_id)
+        payment, end = _payment_of(app, intent)
+        if payment is None:
+            return None, None, end
+        purchases.judge_intent(app, payment, intent, retry_possible=True)
+    return payment, intent_id, ("done", None)
+
+
 def _customer_deleted(app: App, subject: StripeData) -> End:
     if app.ledger.mark_customer_deleted(subject["id"]) is None:
         return "ignored", "not_ours"
@@ -121,6 +157,16 @@ HANDLERS: Final[dict[str, Handler]] = {
     "payment_intent.payment_failed": _payment_intent,
     "payment_intent.processing": _payment_intent,
     "payment_intent.canceled": _payment_intent,
+    "charge.refunded": _reversal,
+    "charge.dispute.created": _reversal,
+    "charge.dispute.updated": _reversal,
+    "charge.dispute.funds_withdrawn": _reversal,
+    "charge.dispute.funds_reinstated": _reversal,
+    "charge.dispute.closed": _reversal,
+    "refund.created": _reversal,
+    "refund.updated": _reversal,
+    "refund.failed": _reversal,
+    "radar.early_fraud_warning.created": _fraud_warning,
     "customer.deleted": _customer_deleted,
 }
 

@@ -8,7 +8,8 @@ from typing import Literal
 from shared import queue
 from shared.errors import StripeUnavailable
 from shared.models import Payment
-from shared.stripe_client import StripeBusy, StripeData, StripeRefused, facts_of_intent
+from shared.stripe_client import StripeBusy, StripeRefused
+from shared.stripe_facts import StripeData, facts_of_intent
 from workers.app import App
 
 log = logging.getLogger(__name__)

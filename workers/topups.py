@@ -18,10 +18,9 @@ from shared.stripe_client import (
     AuthenticationRequired,
     CardDeclined,
     StripeBusy,
-    StripeData,
     StripeRefused,
-    facts_of_intent,
 )
+from shared.stripe_facts import StripeData, facts_of_intent
 from workers import purchases
 from workers.app import App
 

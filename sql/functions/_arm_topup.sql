@@ -16,7 +16,7 @@ begin
      set topup_trigger = case when v_settings.enabled then v_settings.threshold end,
          topup_due_at = case
            when not v_settings.enabled then null
-           when v_settings.paused_reason is not null or exists (
+           when v_settings.paused_reason is not null or b.status = 'paused' or exists (
              select from billing.topups t where t.account_id = p_account_id
                 and t.state in ('open', 'processing', 'unknown', 'action_required')) then 'infinity'::timestamptz
            when b.balance - b.held > v_settings.threshold then null

@@ -10,7 +10,8 @@ begin
     return;
   end if;
   if p_balance.status = 'paused' then
-    raise exception using errcode = 'RF004', message = 'This account is paused. Ask an administrator of the account.';
+    raise exception using errcode = 'RF004', detail = '{"binding": "account", "reason": "dispute"}',
+      message = 'This account is paused while a payment of it is disputed. Ask an administrator of the account.';
   end if;
   if p_balance.balance - p_balance.held + p_balance.overdraft >= p_credits then
     return; -- a grant came in between

@@ -8,8 +8,8 @@ declare
   v_spent    jsonb;
   v_open     jsonb;
   v_consent  jsonb;
+  v_account  jsonb := billing.get_account(p_account_id);
 begin
-  perform billing.get_account(p_account_id);
   select * into v_settings from billing.auto_topup_settings where account_id = p_account_id;
   select to_jsonb(s) into v_spent from billing._topup_spent(p_account_id) s;
   select billing._topup_json(t) into v_open from billing.topups t
@@ -23,7 +23,8 @@ begin
     'caps', case when v_settings.account_id is not null then jsonb_build_object('day', v_settings.cap_day,
       'month', v_settings.cap_month, 'per_hour', v_settings.cap_per_hour, 'currency', v_settings.currency) end,
     'spent', v_spent, 'consent', v_consent, 'declines', coalesce(v_settings.declines, 0),
-    'paused_reason', v_settings.paused_reason, 'waiting_reason', v_settings.waiting_reason,
+    'paused_reason', coalesce(v_settings.paused_reason, case when v_account->>'status' = 'paused' then 'account_paused' end),
+    'waiting_reason', v_settings.waiting_reason,
     'next_attempt_at', case when v_settings.next_attempt_at > now() then v_settings.next_attempt_at end,
     'open_topup', v_open,
     'topup_due', (select coalesce(topup_due_at <= now(), false) from billing.credit_balances where account_id = p_account_id));

@@ -25,6 +25,7 @@ begin
     when v_open is not null then 'open_topup'
     when not coalesce(v_settings.enabled, false) then 'off'
     when v_settings.paused_reason is not null then v_settings.paused_reason
+    when v_balance.status = 'paused' then 'account_paused'
     when v_customer.default_payment_method is null or v_customer.deleted_at is not null then 'no_payment_method'
     when v_balance.balance - v_balance.held > v_settings.threshold then 'above_threshold'
     when v_settings.next_attempt_at > now() then coalesce(v_settings.waiting_reason, 'backing_off')

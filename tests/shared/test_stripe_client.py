@@ -21,8 +21,8 @@ from shared.stripe_client import (
     StripeBusy,
     StripeGateway,
     StripeRefused,
-    facts_of_intent,
 )
+from shared.stripe_facts import facts_of_intent
 
 PAYMENT: Any = {
     "id": "pay_1",

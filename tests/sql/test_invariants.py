@@ -54,6 +54,15 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         "update billing.payments set credits = credits + 1 where id = 'pay_1'",
         set(),
     ),
+    "check_reversals": ("update billing.payments set refunded_credits = 1 where id = 'pay_1'", set()),
+    "check_frozen": (
+        (
+            "insert into billing.payment_reversals"
+            " (id, account_id, payment_id, kind, amount, status, is_taken, is_open, occurred_at)"
+            " values ('dp', 'a', 'pay_1', 'dispute', 1, 'needs_response', false, true, now())"
+        ),
+        set(),
+    ),
     "check_topup_agrees_with_payment": ("update billing.topups set state = 'declined'", set()),
     "check_topup_within_caps": (
         "update billing.payments set amount = 10001 where purpose = 'topup'",
