@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
@@ -48,12 +49,20 @@ class Settings(BaseSettings):
     sentry_dsn: SecretStr | None = Field(None, validation_alias="SENTRY_DSN")
     smtp_url: SecretStr | None = Field(None, validation_alias="SMTP_URL")
     mail_from: str = Field("Refill <billing@localhost>", validation_alias="MAIL_FROM")
+    operator_email: str | None = Field(None, validation_alias="OPERATOR_EMAIL")
     slack_webhook_url: SecretStr | None = Field(None, validation_alias="SLACK_WEBHOOK_URL")
 
     @field_validator("signup_credits", "adjustment_approval_credits")
     @classmethod
     def _credits(cls, value: str) -> str:
         credits.from_json(value)
+        return value
+
+    @field_validator("operator_email")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[^@\s]+@[^@\s]+", value):
+            raise ValueError("must be a mail address, such as operations@example.com")
         return value
 
     @field_validator("base_url", "supabase_url", "stripe_api_base")

@@ -21,10 +21,15 @@ from workers.app import App
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 15
+# Topics for whoever runs Refill, not for the account.
+OPERATORS = "operations."
 
 
 def send_notice(app: App, notice_id: int) -> None:
-    """Mails one notice. Skipped without a mail server or an address; after a failure tried again later."""
+    """Mails one notice, to the account or to the operators. Skipped without a mail server or an address.
+
+    After a failure it is tried again later.
+    """
     notice = app.ledger.claim_notice(notice_id)
     if notice is None:
         return
@@ -52,7 +57,7 @@ def compose(settings: Settings, notice: dict[str, Any]) -> EmailMessage:
     message = EmailMessage()
     message["Subject"] = subject.strip()
     message["From"] = settings.mail_from
-    message["To"] = notice["email"]
+    message["To"] = _address(settings, notice)
     domain = parseaddr(settings.mail_from)[1].rpartition("@")[2] or "localhost"
     message["Message-ID"] = f"<notice-{notice['id']}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"
@@ -82,11 +87,19 @@ def deliver(settings: Settings, message: EmailMessage) -> None:
 def _obstacle(settings: Settings, notice: dict[str, Any]) -> str | None:
     if settings.smtp_url is None:
         return "no channel configured"
-    if not notice["email"]:
-        return "the account has no address"
+    if not _address(settings, notice):
+        return "no operator address" if _is_for_operators(notice) else "the account has no address"
     if not (Path(__file__).parent / "notices" / f"{notice['topic']}.txt").is_file():
         return "no template for the topic"
     return None
+
+
+def _is_for_operators(notice: dict[str, Any]) -> bool:
+    return bool(notice["topic"].startswith(OPERATORS))
+
+
+def _address(settings: Settings, notice: dict[str, Any]) -> str | None:
+    return settings.operator_email if _is_for_operators(notice) else notice["email"]
 
 
 def _templates() -> jinja2.Environment:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,14 +15,24 @@ log = logging.getLogger(__name__)
 
 ITEMS_MAX = 1_000
 EXPIRY_ACCOUNTS_MAX = 500
+# So few that nobody waits long for an account of theirs.
+HOLD_ACCOUNTS_MAX = 50
+REPRICED_MAX = 1_000
+# Less than the time between two sweeps; the next one goes on where this one stopped.
+STEP_SECONDS_MAX = 20.0
 PARTITIONS_AHEAD = 3
 
 
 def sweep(app: App) -> None:
-    """Enqueues what is due, expires lots, makes coming months' partitions. A failing step stops no other."""
+    """Enqueues what is due, expires lots and holds, books usage that has a price now, makes coming months' partitions.
+
+    A failing step stops no other.
+    """
     result = {
         "enqueued": _step("due work", lambda: _enqueue_due(app)),
         "expired": _step("lot expiry", lambda: app.ledger.expire_lots(EXPIRY_ACCOUNTS_MAX)),
+        "holds_expired": _step("hold expiry", lambda: _expire_holds(app)),
+        "usage_repriced": _step("repricing", lambda: _reprice_usage(app)),
         "partitions": _step("partitions", lambda: app.ledger.ensure_usage_partitions(PARTITIONS_AHEAD)),
     }
     app.ledger.finish_job(queue.SWEEP, result)
@@ -52,6 +63,33 @@ def _enqueue_due(app: App) -> dict[str, int]:
     except QueueUnavailable:
         log.warning("the queue is away, the next sweep takes over")
     return {actor: len(ids) for actor, ids in work if ids}
+
+
+def _expire_holds(app: App) -> int:
+    """Expires every hold whose time is up; answers how many accounts it touched, one with many holds more than once."""
+    return _until_done(lambda: app.ledger.expire_holds(HOLD_ACCOUNTS_MAX))
+
+
+def _reprice_usage(app: App) -> int:
+    """Books usage whose card came after it; answers how many events it looked at."""
+
+    def reprice() -> int:
+        answer = app.ledger.reprice_usage(REPRICED_MAX)
+        for account_id in answer["topup_due"]:
+            app.queue.hint(queue.CHECK_THRESHOLD, account_id)
+        return int(answer["booked"]) + int(answer["waiting"])
+
+    return _until_done(reprice)
+
+
+def _until_done(run: Callable[[], int]) -> int:
+    """Calls until there is nothing left to do, or a sweep's share of time is over; answers the sum."""
+    end, total = time.monotonic() + STEP_SECONDS_MAX, 0
+    while done := run():
+        total += done
+        if time.monotonic() > end:
+            break
+    return total
 
 
 def _step(name: str, run: Callable[[], Any]) -> Any:

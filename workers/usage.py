@@ -50,8 +50,8 @@ def _book(app: App, events: list[dict[str, Any]]) -> None:
 
 
 def _unreadable(raw: Any, event_id: str | None, code: str) -> dict[str, Any]:
-    """A stand-in that the database takes and no price fits, so that record_usage parks it."""
+    """A stand-in that the database takes and never books: parked as invalid_value, as no card could price it."""
     account = raw.get("account_id") if isinstance(raw, dict) else None
     shown = account if isinstance(account, str) and account.isprintable() else None
     text = json.dumps(raw)[:RAW_LENGTH_MAX]
-    return {"id": event_id, "account_id": shown, "rejected": code, "raw": text}
+    return {"id": event_id, "account_id": shown, "amount": 0, "rejected": code, "raw": text}

@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from shared.settings import Settings
-from tests.workers.world import ACCOUNT, World
+from tests.workers.world import ACCOUNT, CREDIT, World
 from workers import mail
 from workers.app import App
 
@@ -24,7 +24,11 @@ PAYLOADS: dict[str, dict[str, Any]] = {
     "topup.capped": {"cap": "cap_day", "until": "2027-01-01T00:00:00+00:00"},
     "balance.low": {"available": 9_500_000},
     "payment.parked": {"payment_id": "pay_1"},
-}
+    "limit.reached": {"scope": "agent", "scope_id": "scout", "window": "day", "credits": 50_000_000,
+                      "used": 50_250_000, "hard": True, "resets_at": "2027-01-01T00:00:00+00:00"},
+    "operations.usage_unpriced": {"code": "unknown_model", "action": "chat", "model": "new-1", "events": 3,
+                                  "account_id": ACCOUNT},
+}  # fmt: skip
 
 
 def notice(topic: str) -> dict[str, Any]:
@@ -53,9 +57,9 @@ def state(world: World) -> tuple[str, str | None]:
     return row["state"], row["reason"]
 
 
-def with_smtp(world: World) -> App:
+def with_smtp(world: World, **more: Any) -> App:
     settings = world.app.settings.model_copy(
-        update={"smtp_url": SecretStr("smtp://user:secret@localhost:2525")}
+        update={"smtp_url": SecretStr("smtp://user:secret@localhost:2525"), **more}
     )
     return App(settings, world.ledger, world.stripe, world.queue)
 
@@ -65,7 +69,8 @@ def test_every_topic_has_a_text(settings: Settings, topic: str) -> None:
     message = mail.compose(settings, notice(topic))
     text = message.get_content()
     assert message["Subject"]
-    assert f"{settings.base_url}/billing" in text
+    assert settings.base_url in text
+    assert (f"{settings.base_url}/billing" in text) != topic.startswith(mail.OPERATORS)
     assert "{" not in text
     assert not message["Bcc"]
     if "amount" in PAYLOADS[topic]:
@@ -80,6 +85,38 @@ def test_templates_are_for_topics_that_exist() -> None:
 def test_without_a_mail_server_a_notice_is_skipped(world: World) -> None:
     mail.send_notice(world.app, outbox(world))
     assert state(world) == ("skipped", "no channel configured")
+
+
+def test_what_concerns_operators_goes_to_them_and_to_nobody_else(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[EmailMessage] = []
+    monkeypatch.setattr(mail, "deliver", lambda _settings, message: sent.append(message))
+    event = {"id": "u1", "action": "chat", "dimensions": {"model": "new-1"}}
+    world.ledger.record_usage([event], ACCOUNT)
+    mail.send_notice(
+        with_smtp(world, operator_email="operations@refill.example"),
+        world.notices("operations.usage_unpriced")[0]["id"],
+    )
+    assert [message["To"] for message in sent] == ["operations@refill.example"]
+    assert "model: new-1" in sent[0].get_content()
+
+
+def test_without_an_operators_address_their_notices_are_skipped(world: World) -> None:
+    mail.send_notice(with_smtp(world), outbox(world, "operations.usage_unpriced"))
+    assert state(world) == ("skipped", "no operator address")
+
+
+def test_limit_that_was_reached_is_told_with_its_figures(world: World, settings: Settings) -> None:
+    limit = {"scope": "agent", "scope_id": "scout", "window": "day", "credits": 5 * CREDIT, "hard": False}
+    world.ledger.set_limit(ACCOUNT, limit, "test")
+    world.ledger.record_usage([{"id": "u1", "amount": 7 * CREDIT, "agent": "scout"}], ACCOUNT)
+    (row,) = world.notices("limit.reached")
+    claimed = world.ledger.claim_notice(row["id"])
+    assert claimed is not None
+    text = mail.compose(settings, claimed).get_content()
+    assert "the agent scout is at its limit: 7 of 5 credits a day are used" in text
+    assert "Nothing is refused for it" in text
 
 
 def test_topic_without_a_text_is_skipped(world: World) -> None:

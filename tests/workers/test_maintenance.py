@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from shared import queue
 from shared.errors import DatabaseUnavailable, QueueUnavailable
-from tests.workers.world import ACCOUNT, World
+from tests.support import wait_until
+from tests.workers.world import ACCOUNT, CREDIT, World
 from workers import maintenance, scheduler
 
 
@@ -33,16 +35,104 @@ def test_sweep_finds_an_account_whose_check_was_never_sent(world: World) -> None
     assert (queue.CHECK_THRESHOLD, ACCOUNT) in world.queue.sent
 
 
-def test_step_that_fails_does_not_stop_the_others(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_limit: int) -> int:
-        raise RuntimeError("bug")
+def hold(world: World, name: str, **more: object) -> None:
+    """A hold of two credits whose time is up."""
+    world.ledger.place_hold(ACCOUNT, {"id": name, "amount": 2 * CREDIT, **more})
+    world.query("update billing.credit_holds set expires_at = now() where state = 'open'")
 
-    done: list[int] = []
-    monkeypatch.setattr(world.ledger, "due_work", fail)
-    monkeypatch.setattr(world.ledger, "expire_lots", lambda limit: done.append(limit) or 3)
-    monkeypatch.setattr(world.ledger, "finish_job", lambda _job, result: done.append(result))
+
+def held(world: World) -> tuple[int, set[str]]:
+    """Credits that the account holds, and the states of its holds."""
+    amount = world.query("select held from billing.credit_balances where account_id = %s", ACCOUNT)[0]["held"]
+    return amount // CREDIT, {row["state"] for row in world.query("select state from billing.credit_holds")}
+
+
+def test_sweep_gives_back_what_expired_holds_held(world: World) -> None:
+    hold(world, "run")
+    hold(world, "call", expires_in=60)
+    assert held(world) == (4, {"open"})
     maintenance.sweep(world.app)
-    assert [done[0], done[1]["enqueued"], done[1]["expired"]] == [maintenance.EXPIRY_ACCOUNTS_MAX, None, 3]
+    assert held(world) == (0, {"expired"})
+    world.assert_sound()
+
+
+def test_sweep_expires_more_holds_of_one_account_than_one_call_does(world: World) -> None:
+    world.query(
+        "do $$ begin for n in 1..1050 loop perform billing.place_hold(%s,"
+        " jsonb_build_object('id', 'h' || n, 'amount', 1000)); end loop; end $$".replace("%s", f"'{ACCOUNT}'")
+    )
+    world.query("update billing.credit_holds set expires_at = now()")
+    assert world.ledger.expire_holds(1) == 1
+    assert held(world)[1] == {"open", "expired"}
+    maintenance.sweep(world.app)
+    assert held(world) == (0, {"expired"})
+    world.assert_sound()
+
+
+def test_holds_of_an_account_that_is_locked_wait_and_the_others_do_not(world: World) -> None:
+    world.ledger.open_account("acct_0", "Other", None, None, 10 * CREDIT, "test")
+    world.ledger.place_hold("acct_0", {"id": "other", "amount": CREDIT})
+    hold(world, "mine")
+    lock = "select from billing.credit_balances where account_id = 'acct_0' for update"
+    with world.database.connect() as other, other.transaction():
+        other.execute(lock)
+        maintenance.sweep(world.app)
+        assert held(world) == (0, {"open", "expired"})
+    maintenance.sweep(world.app)
+    assert held(world) == (0, {"expired"})
+
+
+def test_holds_of_a_busy_account_are_waited_for(world: World) -> None:
+    hold(world, "mine")
+    waiting = "select count(*) as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    with world.database.connect() as other, ThreadPoolExecutor(1) as threads:
+        with other.transaction():
+            other.execute("select from billing.credit_balances for update")
+            expiring = threads.submit(world.ledger.expire_holds, 10)
+            wait_until(lambda: world.query(waiting)[0]["n"] == 1, 10, interval=0.01)
+        assert expiring.result() == 1
+    assert held(world) == (0, {"expired"})
+
+
+def test_sweep_books_parked_usage_once_its_card_is_there(world: World) -> None:
+    events = [{"id": f"u{n}", "account_id": ACCOUNT, "action": "dance", "quantity": 1} for n in range(3)]
+    world.ledger.record_usage(events)
+    maintenance.sweep(world.app)
+    assert world.balance == 100
+    world.ledger.set_action_cost({"action": "dance", "credits": 31 * CREDIT}, "test")
+    world.queue.sent.clear()
+    maintenance.sweep(world.app)
+    maintenance.sweep(world.app)
+    assert world.balance == 7
+    assert (queue.CHECK_THRESHOLD, ACCOUNT) in world.queue.sent
+    assert world.ledger.list_parked_usage(10, None)["data"] == []
+    world.assert_sound()
+
+
+def test_long_work_is_done_in_calls_and_stops_when_its_time_is_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([50, 50, 7, 0])
+    monkeypatch.setattr(world.ledger, "expire_holds", lambda _limit: next(answers))
+    assert maintenance._expire_holds(world.app) == 107
+    monkeypatch.setattr(maintenance, "STEP_SECONDS_MAX", 0)
+    monkeypatch.setattr(world.ledger, "expire_holds", lambda _limit: 50)
+    assert maintenance._expire_holds(world.app) == 50
+
+
+@pytest.mark.parametrize("step", ["due_work", "expire_lots", "expire_holds", "reprice_usage"])
+@pytest.mark.parametrize("error", [DatabaseUnavailable("down"), RuntimeError("bug")])
+def test_whichever_step_fails_the_others_run(
+    world: World, monkeypatch: pytest.MonkeyPatch, step: str, error: Exception
+) -> None:
+    def fail(_limit: int) -> int:
+        raise error
+
+    results: list[dict[str, object]] = []
+    monkeypatch.setattr(world.ledger, step, fail)
+    monkeypatch.setattr(world.ledger, "finish_job", lambda _job, result: results.append(result))
+    maintenance.sweep(world.app)
+    assert [value is None for value in results[0].values()].count(True) == 1
 
 
 def test_sweep_survives_a_queue_that_is_away(world: World) -> None:

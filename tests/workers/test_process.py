@@ -54,6 +54,27 @@ def test_worker_books_usage_from_the_queue_and_stops_on_sigterm(
         assert '"message": "stopped"' in worker.output
 
 
+def test_overlapping_batches_from_the_queue_book_each_event_once(
+    world: World, env: dict[str, str], sender: queue.Queue, tmp_path: Path
+) -> None:
+    """Ten thousand events in forty messages, each batch twice, half of it in the next one, with conflicts and news."""
+    events = [{"id": f"u{n}", "account_id": ACCOUNT, "amount": "0.001"} for n in range(10_000)]
+    odd = [{**events[0], "amount": "5"}, {"id": "new", "account_id": ACCOUNT, "action": "unheard_of"}]
+    for start in range(0, 10_000, 500):
+        batch = events[start : start + 1_000] + events[start : start + 10]
+        for _ in range(2):
+            sender.enqueue(queue.RECORD_USAGE, [*batch, *odd] if start == 5_000 else batch)
+    with Proc("workers", "worker", env=env, log=tmp_path / "worker.log") as worker:
+        sender.enqueue(queue.RECORD_USAGE, {"id": "last", "account_id": ACCOUNT, "amount": "1"})
+        wait_until(lambda: sender.broker.client.hlen("dramatiq:usage.msgs") == 0, 60)  # type: ignore[attr-defined]
+        assert worker.terminate() == 0
+    assert world.balance == 89
+    assert world.query("select count(*) as n from billing.credit_usage") == [{"n": 10_001}]
+    codes = world.query("select code, count(*) as n from billing.parked_usage group by code order by code")
+    assert codes == [{"code": "idempotency_conflict", "n": 2}, {"code": "unknown_action", "n": 1}]
+    world.assert_sound()
+
+
 def test_undecodable_message_stops_no_other(
     world: World, env: dict[str, str], sender: queue.Queue, tmp_path: Path
 ) -> None:
@@ -168,3 +189,15 @@ def test_scheduler_and_worker_sweep_without_any_message(
         assert scheduler.terminate() == 0
         worker.kill()
     assert world.topup["state"] == "open"
+
+
+def test_scheduler_and_worker_give_back_an_expired_hold_within_two_minutes(
+    world: World, env: dict[str, str], tmp_path: Path
+) -> None:
+    world.ledger.place_hold(ACCOUNT, {"id": "run", "amount": 50_000_000, "expires_in": 1})
+    with (
+        Proc("workers", "all", env=env, log=tmp_path / "worker.log"),
+        Proc("workers.scheduler", env=env, log=tmp_path / "scheduler.log"),
+    ):
+        wait_until(lambda: world.ledger.get_balance(ACCOUNT)["held"] == 0, 120)
+    assert world.ledger.get_hold(ACCOUNT, "run")["state"] == "expired"

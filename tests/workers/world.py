@@ -48,6 +48,7 @@ class World:
     stripe: FakeStripe
     queue: NotingQueue
     connection: psycopg.Connection[Any]
+    database: Database
     ids: Any = dataclasses.field(default_factory=lambda: itertools.count(1))
 
     @property
@@ -181,7 +182,7 @@ def make_world(
     )
     stripe, queue = FakeStripe(), NotingQueue()
     ledger = Ledger(PostgresDatabase(database.dsn, pool_size=4))
-    world = World(App(settings, ledger, gateway or stripe, queue), stripe, queue, connection)
+    world = World(App(settings, ledger, gateway or stripe, queue), stripe, queue, connection, database)
     ledger.open_account(ACCOUNT, "Test", "owner@example.com", None, 100 * CREDIT, "test")
     ledger.link_customer(ACCOUNT, customer)
     ledger.set_default_payment_method(ACCOUNT, method, {"brand": "visa", "fingerprint": "f1"}, "test")
