@@ -28,7 +28,9 @@ def test_a_refusal_says_what_the_user_needs_to_know(client: Refill, service: Ser
     assert (error.code, error.status, error.needed, error.available) == (
         "insufficient_credits", 402, Decimal(3600), GRANTED,
     )  # fmt: skip
-    assert error.purchase_url and error.purchase_url in error.message and "3600" in error.message
+    assert error.purchase_url
+    assert error.purchase_url in error.message
+    assert "3600" in error.message
     assert service.booked(account) == []
 
 
@@ -120,7 +122,9 @@ def test_open_lets_through_up_to_its_limit_and_books_it_later(
     assert service.charged(account) == Decimal(5)
 
 
-def test_open_books_a_spend_once_whose_answer_was_lost(service: Service, account: str, tmp_path: Path) -> None:
+def test_open_books_a_spend_once_whose_answer_was_lost(
+    service: Service, account: str, tmp_path: Path
+) -> None:
     slow = Slow(service.stack.port)
     fail = Open(limit="10", wait=0.5, again=0.1)
     with service.client(account, url=slow.url, fail=fail, spool=tmp_path, policy=IMPATIENT) as client:

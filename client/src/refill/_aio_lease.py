@@ -92,7 +92,6 @@ class AsyncLease:
         try:
             await self.settle()
         except RefillError as error:
-            self._book.rest()
             log.warning("refill: a lease was not refilled: %s", error)
 
     async def _beat(self) -> None:

@@ -59,7 +59,7 @@ class Book:
         self._handle: Handle | None = None
         self._draw: Draw | None = None
         self._placed_at = self.rest_until = float("-inf")
-        self._refused: Insufficient | None = None
+        self._why: Insufficient | Unavailable | None = None
         self._prices: dict[Any, int] = {}
         self._prices_until = 0.0
 
@@ -115,13 +115,15 @@ class Book:
         self._prices[(action, quantity, tuple(dimensions.items())) if dimensions else action] = micro
         return micro if dimensions else micro * quantity
 
-    def shortage(self, cost: int) -> Exception:
+    def shortage(self, cost: int) -> Insufficient | Unavailable:
         """Why a spend is not covered."""
-        facts = self._refused.facts if self._refused else {}
-        code = self._refused.code if self._refused else "insufficient_credits"
-        detail = self._refused.detail if self._refused else "The lease does not cover this."
-        facts = {**facts, "needed": to_text(cost), "available": to_text(max(0, self.left))}
-        return Insufficient(code, 402, detail, facts)
+        why = self._why
+        if why is None or isinstance(why, Unavailable):
+            return Unavailable(
+                f"the lease has {to_text(self.left)} credits left and cannot be refilled now: {why}"
+            )
+        facts = {**why.facts, "needed": to_text(cost), "available": to_text(self.left)}
+        return Insufficient(why.code, why.status, why.detail, facts)
 
     @property
     def resting(self) -> bool:
@@ -132,6 +134,13 @@ class Book:
 
     def refill(self, needed: int = 0) -> Flow[None]:
         """Settle what was spent and reserve as much again, in one call. Raises Unavailable, Refused."""
+        try:
+            yield from self._refill(needed)
+        except Unavailable as away:
+            self.rest(away)
+            raise
+
+    def _refill(self, needed: int) -> Flow[None]:
         if self._handle is None:
             yield from self._place(needed)
             return
@@ -225,9 +234,9 @@ class Book:
         self.rest(refused)
         return to_micro(refused.available or 0) if refused.code != "account_paused" else 0
 
-    def rest(self, refused: Insufficient | None = None) -> None:
+    def rest(self, why: Insufficient | Unavailable) -> None:
         """Do not ask again at once."""
-        self._refused, self.rest_until = refused, self.core.policy.clock() + REST_SECONDS
+        self._why, self.rest_until = why, self.core.policy.clock() + REST_SECONDS
 
     def _set(self, remaining: int) -> None:
         with self.lock:

@@ -32,10 +32,10 @@ class Prices:
         if "amount" in event:
             return to_micro(event["amount"])
         action, dimensions = event["action"], event.get("dimensions") or {}
-        quantity = event.get("quantity", 1)
+        quantity: int = event.get("quantity", 1)
         charged = self._charged.get(action)
         if charged is not None and not dimensions:
-            return charged * int(quantity)
+            return charged * quantity
         model = dimensions.get("model")
         card = self._cards.get((action, model)) or self._cards.get((action, None))
         if card is None:

@@ -107,7 +107,6 @@ class Lease:
         try:
             self._client._run(self._book.refill())
         except RefillError as error:
-            self._book.rest()
             log.warning("refill: a lease was not refilled: %s", error)
         finally:
             self._refilling.release()
