@@ -1,4 +1,4 @@
--- Counts and ages that operators watch: events, top-ups, payments, notices, parked rows. Callers: service.
+-- Counts and ages that operators watch: events, top-ups, payments, notices, holds, parked rows. Callers: service.
 create or replace function billing.operations_summary()
   returns jsonb
   language sql stable security definer set search_path = '' as $$
@@ -12,6 +12,8 @@ create or replace function billing.operations_summary()
     'topups_open', (select jsonb_object_agg(s.state, (select count(*) from billing.topups t where t.state = s.state))
                       from (values ('open'), ('processing'), ('unknown'), ('action_required')) s (state)),
     'topups_paused', (select count(*) from billing.auto_topup_settings where enabled and paused_reason is not null),
+    'holds_open', (select count(*) from billing.credit_holds where state = 'open'),
+    'holds_overdue', (select count(*) from billing.credit_holds where state = 'open' and expires_at <= now()),
     'notices_pending', (select count(*) from billing.outbox where state = 'pending'),
     'notices_failed', (select count(*) from billing.outbox where state = 'failed'));
 $$;

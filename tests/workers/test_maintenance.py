@@ -56,6 +56,16 @@ def test_sweep_gives_back_what_expired_holds_held(world: World) -> None:
     world.assert_sound()
 
 
+def test_operators_see_how_many_holds_are_open_and_how_many_are_overdue(world: World) -> None:
+    hold(world, "late")
+    world.ledger.place_hold(ACCOUNT, {"id": "young", "amount": CREDIT})
+    summary = world.ledger.operations_summary()
+    assert (summary["holds_open"], summary["holds_overdue"]) == (2, 1)
+    maintenance.sweep(world.app)
+    summary = world.ledger.operations_summary()
+    assert (summary["holds_open"], summary["holds_overdue"]) == (1, 0)
+
+
 def test_sweep_expires_more_holds_of_one_account_than_one_call_does(world: World) -> None:
     world.query(
         "do $$ begin for n in 1..1050 loop perform billing.place_hold(%s,"
