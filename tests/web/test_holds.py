@@ -307,7 +307,7 @@ def test_ids_of_any_printable_characters(platform: Platform, hold_id: str) -> No
 
 
 def test_holds_are_listed_in_pages_without_gaps(platform: Platform) -> None:
-    wanted = ["z" * 255, *(f"h{number}" for number in range(6))]
+    wanted = ["first", "z" * 255, *(f"h{number}" for number in range(6))]
     for hold_id in wanted:
         platform.hold(hold_id, "1")
     platform.do("release", "h3")
@@ -418,6 +418,8 @@ def test_wrong_bodies_are_422_and_move_nothing(
     for body in (*wrong, [], 1, "x"):
         response = platform.client.post(where, json=body, headers=platform.token)
         assert response.status_code == 422, (body, response.json)
+        wanted = "unknown_action" if "unpriced" in str(body) else "invalid_request"
+        assert response.json["code"] == wanted, body
     assert money() == before
 
 

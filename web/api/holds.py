@@ -21,7 +21,7 @@ from web.api.hold_models import (
     Settlement,
 )
 from web.api.queries import AccountQuery, account_of
-from web.api.spending import NO_CREDITS, PAYMENT_REQUIRED, UNPRICED, event_of, explained
+from web.api.spending import NO_CREDITS, UNPRICED, event_of, explained
 from web.auth import require_scope
 from web.endpoints import Call, Endpoint
 
@@ -182,6 +182,5 @@ def _refusal(call: Call, hold: models.Hold) -> dict[str, Any] | None:
     refusal = errors.from_sqlstate(raised["sqlstate"], raised["message"], raised["detail"])
     if refusal is None:
         raise RuntimeError(f"settle_hold answered the SQLSTATE {raised['sqlstate']}")
-    if refusal.status == PAYMENT_REQUIRED:
-        refusal = explained(call, hold["account_id"], refusal)
+    refusal = explained(call, hold["account_id"], refusal)
     return {"code": refusal.code, "detail": refusal.detail, **refusal.extra}
