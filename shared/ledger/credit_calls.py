@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from shared.db import Json
@@ -128,6 +129,24 @@ class CreditCalls(Calls):
     def list_lots(self, account_id: str, limit: int, cursor: str | None) -> Page:
         """The account's lots, newest first."""
         return self._call("list_lots", p_account_id=account_id, p_limit=limit, p_cursor=cursor)
+
+    def get_statement(self, account_id: str, month: date) -> dict[str, Any]:
+        """The statement of the month that begins on a day (UTC): opening, net, closing, kinds, lots.
+        Refused: unknown_account, invalid_value.
+        """
+        return self._call("get_statement", p_account_id=account_id, p_month=month.isoformat())
+
+    def list_statement_entries(
+        self, account_id: str, month: date, after: int, limit: int
+    ) -> list[dict[str, Any]]:
+        """The month's entries in the order of booking, from the one after the id `after` on."""
+        return self._call(
+            "list_statement_entries",
+            p_account_id=account_id,
+            p_month=month.isoformat(),
+            p_after=after,
+            p_limit=limit,
+        )
 
     def list_payments(self, account_id: str, limit: int, cursor: str | None) -> Page:
         """The account's payments, newest first."""

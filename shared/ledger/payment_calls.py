@@ -95,9 +95,7 @@ class PaymentCalls(Calls):
         facts: refunds [{id, amount, status, reason, created}], disputes [the same and withdrawn]. version: of
         get_reversals before Stripe was read; outcome stale asks to read both again. Refused not_found.
         """
-        return self._call(
-            "reverse_payment", p_payment_id=payment_id, p_version=version, p_facts=Json(facts)
-        )
+        return self._call("reverse_payment", p_payment_id=payment_id, p_version=version, p_facts=Json(facts))
 
     def warn_of_fraud(self, warning_id: str, payment_id: str, fraud_type: str | None) -> dict[str, Any]:
         """An early fraud warning: automatic charges pause, operators are told. Refused not_found."""

@@ -10,6 +10,7 @@ from web.api import (
     holds,
     limits,
     rate_cards,
+    statement,
     usage,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "holds",
     "limits",
     "rate_cards",
+    "statement",
     "usage",
 ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from web.cli import accounts, operations, prices, spending, usage_months
+from web.cli import accounts, operations, prices, spending, statements, usage_months
 
 
 def register(app: Flask) -> None:
@@ -22,6 +22,7 @@ def register(app: Flask) -> None:
         spending.limits,
         spending.usage,
         usage_months.usage_months,
+        statements.statement,
         accounts.accounts,
         accounts.api_keys,
     ):

@@ -65,6 +65,16 @@ CREDIT_FIELDS = frozenset(
         "settled",
         "used",
         "left",
+        "opening",
+        "closing",
+        "net",
+        "credits_in",
+        "credits_out",
+        "filled",
+        "drawn",
+        "expired",
+        "debt_opening",
+        "debt_closing",
     }
 )
 

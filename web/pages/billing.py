@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, session
@@ -11,6 +12,7 @@ from shared import keys
 from shared.errors import Refused
 from shared.models import Payment
 from web import purchases
+from web.api.statement import csv_lines, month_of
 from web.pages import errors
 from web.pages.forms import csrf
 from web.services import services
@@ -61,6 +63,33 @@ def checkout() -> Response:
     return redirect(payment["checkout_url"] or "/billing", 303)
 
 
+@blueprint.get("/statement")
+def statement() -> str:
+    """A month to print: opening, what moved by kind and by lot, closing."""
+    account_id, month = _account_id(), _month()
+    shown = services().ledger.get_statement(account_id, month)
+    former = month - dt.timedelta(days=1)
+    return render_template(
+        "billing/statement.html",
+        **_state(account_id),
+        statement=shown,
+        title=f"{month:%B %Y}",
+        former=f"{former:%Y-%m}",
+        coming=f"{month + dt.timedelta(days=31):%Y-%m}" if shown["is_final"] else None,
+    )
+
+
+@blueprint.get("/statement.csv")
+def statement_csv() -> Response:
+    """Every entry of the month."""
+    account_id, month = _account_id(), _month()
+    return Response(
+        csv_lines(services().ledger, account_id, month),
+        mimetype="text/csv",
+        headers={"Content-Disposition": f'attachment; filename="statement-{month:%Y-%m}.csv"'},
+    )
+
+
 @blueprint.get("/success")
 def success() -> str:
     """Where Checkout comes back to: waits until the credits are there."""
@@ -107,6 +136,13 @@ def _account_id() -> str:
         )
         raise Refused(f"Open this page {way}.", code="unauthenticated", status=401)
     return account_id
+
+
+def _month() -> dt.date:
+    try:
+        return month_of(request.args.get("month"))
+    except ValueError:
+        raise Refused("A month is written like 2026-11.") from None
 
 
 def _own_payment() -> Payment:
