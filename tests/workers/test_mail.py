@@ -16,6 +16,13 @@ from workers import mail
 from workers.app import App
 
 TOPUP = {"credits": 100_500_000, "amount": 1050, "currency": "usd"}
+DISPUTE = {
+    "payment_id": "pay_1",
+    "amount": 1_050,
+    "currency": "usd",
+    "status": "needs_response",
+    "reason": "fraudulent",
+}
 PAYLOADS: dict[str, dict[str, Any]] = {
     "topup.succeeded": {**TOPUP, "receipt_url": "https://stripe.test/r"},
     "topup.declined": TOPUP,
@@ -28,6 +35,11 @@ PAYLOADS: dict[str, dict[str, Any]] = {
                       "used": 50_250_000, "hard": True, "resets_at": "2027-01-01T00:00:00+00:00"},
     "operations.usage_unpriced": {"code": "unknown_model", "action": "chat", "model": "new-1", "events": 3,
                                   "account_id": ACCOUNT},
+    "payment.refunded": {"payment_id": "pay_1", "credits": 40_000_000, "amount": 1_050, "currency": "usd"},
+    "dispute.opened": DISPUTE,
+    "dispute.closed": {**DISPUTE, "status": "lost"},
+    "operations.fraud_warning": {"payment_id": "pay_1", "account_id": ACCOUNT, "amount": 1_050, "currency": "usd",
+                                 "fraud_type": "made_with_stolen_card"},
 }  # fmt: skip
 
 
