@@ -83,9 +83,9 @@ class Service:
             return cursor.fetchall() if cursor.description else []
 
     def booked(self, account_id: str) -> list[str]:
-        """The ids of the account's usage in the order in which it was booked."""
+        """The ids of the account's usage: calls in the order in which they were booked, each by id."""
         found = self.query(
-            "select u.event_id from billing.credit_usage u where u.account_id = %s order by u.transaction_id, u.ctid",
+            "select u.event_id from billing.credit_usage u where u.account_id = %s order by u.transaction_id, u.event_id",
             account_id,
         )
         return [row["event_id"] for row in found]

@@ -243,3 +243,42 @@ def test_a_lease_for_asyncio(service: Service, account: str) -> None:
     assert service.charged(account) == GRANTED
     assert service.held(account) == 0
     assert service.violations() == []
+
+
+def test_a_new_price_is_seen_with_a_refill(service: Service, account: str) -> None:
+    now = [1000.0]
+    policy = Policy(timeout=2, deadline=5, clock=lambda: now[0])
+    with service.client(account, policy=policy) as client, client.lease("20") as lease:
+        lease.spend("message")
+        service.api(account).put("/api/billing/actions", action="message", credits="2", account_id=account)
+        now[0] += 61
+        lease.settle()
+        left = lease.left
+        lease.spend("message")
+        assert left - lease.left == Decimal(2)
+
+
+def test_a_lease_of_a_day_goes_on_with_another_hold(service: Service, account: str) -> None:
+    now = [1000.0]
+    policy = Policy(timeout=2, deadline=5, clock=lambda: now[0])
+    with service.client(account, policy=policy) as client, client.lease("20") as lease:
+        lease.spend("message")
+        now[0] += 21 * 3600
+        lease.settle()
+        assert lease.left == Decimal(20)
+        assert len(calls(service, account, "settled")) == len(calls(service, account)) == 1
+    assert service.charged(account) == Decimal(1)
+
+
+def test_a_forked_process_leases_for_itself(client: Refill, service: Service, account: str) -> None:
+    with client.lease("10") as lease:
+        lease.spend("message", 4)
+        child = os.fork()
+        if child == 0:
+            lease.spend("message", 8)
+            lease.close()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        lease.spend("message", 6)
+    assert service.charged(account) == Decimal(18)
+    assert service.held(account) == 0

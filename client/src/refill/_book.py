@@ -14,6 +14,7 @@ from refill._values import Credits, Fields, HoldState, Item, compact, new_id, to
 from refill.errors import Insufficient, Refused, Unavailable
 
 PRICES_SECONDS = 60.0
+PRICES_MAX = 1_000
 REST_SECONDS = 0.5
 """Before the service is asked again after it refused or was away."""
 HOLD_SECONDS = 20 * 3600.0
@@ -96,21 +97,19 @@ class Book:
             return to_micro(amount), (action, False, (), *subjects)
         if action is None:
             raise ValueError("name an action, or an amount")
-        fresh = self.core.policy.clock() < self._prices_until
         if not dimensions:
-            one = self._prices.get(action) if fresh else None
+            one = self._prices.get(action)
             return None if one is None else one * quantity, (action, True, (), *subjects)
         kinds = tuple((name, value) for name, value in dimensions.items() if not _counts(value))
-        cost = self._prices.get((action, quantity, tuple(dimensions.items()))) if fresh else None
+        cost = self._prices.get((action, quantity, tuple(dimensions.items())))
         return cost, (action, True, kinds, *subjects)
 
     def ask_price(self, action: str | None, quantity: int, dimensions: Mapping[str, Any] | None) -> Flow[int]:
-        """Ask the service; good for a minute."""
+        """Ask the service; asked again with refills, see _refresh_prices."""
         many = quantity if dimensions else 1
         quote = yield from self.core.quote(self.core.event(action, None, many, dimensions, self.fields))
-        now = self.core.policy.clock()
-        if now > self._prices_until:
-            self._prices, self._prices_until = {}, now + PRICES_SECONDS
+        if len(self._prices) >= PRICES_MAX:
+            self._prices.clear()
         micro = to_micro(quote.credits)
         self._prices[(action, quantity, tuple(dimensions.items())) if dimensions else action] = micro
         return micro if dimensions else micro * quantity
@@ -136,6 +135,8 @@ class Book:
         """Settle what was spent and reserve as much again, in one call. Raises Unavailable, Refused."""
         try:
             yield from self._refill(needed)
+            if self.core.policy.clock() > self._prices_until:
+                yield from self._refresh_prices()
         except Unavailable as away:
             self.rest(away)
             raise
@@ -162,6 +163,15 @@ class Book:
             data = yield from self._deliver(self._handle, draw)
             if data is not None:
                 self._apply(data)
+
+    def _refresh_prices(self) -> Flow[None]:
+        """Those of plain actions; those of dimensions are asked anew. Old ones do while the service is away."""
+        self._prices_until = self.core.policy.clock() + PRICES_SECONDS
+        for known in list(self._prices):
+            if isinstance(known, str):
+                yield from self.ask_price(known, 1, None)
+            else:
+                self._prices.pop(known, None)
 
     def settle_all(self) -> Flow[None]:
         """Charge what was spent and return the rest; what does not get through waits in the spool."""

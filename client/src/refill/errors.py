@@ -44,7 +44,7 @@ class Insufficient(Refused):
 
     @property
     def binding(self) -> str | None:
-        """What refused: account or balance, run, department, member, agent."""
+        """What refused: balance, run, department, member, agent."""
         return self._text("binding")
 
     @property
