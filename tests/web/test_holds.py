@@ -144,6 +144,24 @@ def test_reserving_an_amount_needs_no_scope_price_and_settling_one_does(
     assert platform.do("settle", usage={"action": "chat"}).json["settled"] == "2.5"
 
 
+def test_a_key_without_the_scope_price_cannot_charge_what_it_reserved_by_itself(
+    client: FlaskClient, key: KeyMaker, acme: str, money: Counts
+) -> None:
+    platform = Platform(client, key(["spend"], acme))
+    platform.hold()
+    before = money()
+    assert refused(platform.do("settle"), 403, "scope_missing")
+    assert refused(platform.hold("both", amount="0.000001", action="chat"), 403, "scope_missing")
+    assert money() == before
+    platform.hold("priced", amount=None, action="chat")
+    before = money()
+    more = {"final": False, "id": "d", "usage": {"action": "chat"}, "reserve": "5"}
+    assert refused(platform.do("settle", "priced", **more), 403, "scope_missing")
+    assert money() == before
+    assert platform.do("settle", "priced").json["settled"] == "2.5"
+    assert platform.do("settle", **more).json["refusal"] is None
+
+
 @pytest.mark.parametrize(
     "usage", [{"action": "chat", "quantity": 2}, [{"action": "chat"}, {"action": "chat"}]]
 )

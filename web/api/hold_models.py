@@ -81,7 +81,7 @@ def _listed(value: Any) -> Any:
 class Settlement(Body):
     """What it cost: `amount`, or `usage` that the rate cards price; with neither, all that is left of the hold.
 
-    `amount` needs the scope `price`.
+    `amount` needs the scope `price`, and so does charging what is left of a hold that was placed by amount.
     """
 
     account_id: Text | None = None
@@ -115,6 +115,10 @@ class Settlement(Body):
     def is_priced_by_caller(self) -> bool:
         """Whether it names a price of its own."""
         return self.amount is not None or any(item.amount is not None for item in self.usage or ())
+
+    def takes_what_is_held(self) -> bool:
+        """Whether what it charges follows from what was reserved."""
+        return self.final and self.amount is None and self.usage is None
 
     def for_ledger(self) -> dict[str, Any]:
         """The settlement in the ledger's form; what was left out stays out."""

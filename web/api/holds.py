@@ -53,6 +53,8 @@ def place(call: Call) -> Response:
     201 when it was placed, 200 when it was placed before. What is not settled comes back at `expires_at`.
     """
     body: NewHold = call.body
+    if body.action is not None and body.amount is not None:
+        require_scope(call.api_key, "price")
     account_id = call.account_id(body.account_id)
     hold = event_of(body) | {"id": body.id or idempotency.header_key() or keys.new_id("hold")}
     try:
@@ -120,9 +122,9 @@ def settle(call: Call) -> Response:
     With `final` false the hold stays open, and can be extended and reserve more in the same call.
     """
     body: Settlement = call.body
-    if body.is_priced_by_caller():
-        require_scope(call.api_key, "price")
     account_id = call.account_id(body.account_id)
+    if "price" not in call.api_key["scopes"] and _sets_a_price(call, account_id, body):
+        require_scope(call.api_key, "price")
     settled = call.services.ledger.settle_hold(account_id, call.params.id, body.for_ledger())
     _hint_topup(call, settled)
     return call.respond({**settled, "refusal": _refusal(call, settled)})
@@ -167,6 +169,17 @@ def release(call: Call) -> Any:
     """Closes the hold and its children. What was charged through them stays charged."""
     body: Release = call.body
     return call.services.ledger.release_hold(call.account_id(body.account_id), call.params.id)
+
+
+def _sets_a_price(call: Call, account_id: str, body: Settlement) -> bool:
+    """Whether the caller, and no rate card, says what is charged: by naming it, or by having reserved it."""
+    if body.is_priced_by_caller():
+        return True
+    if not body.takes_what_is_held() and body.reserve is None:
+        return False
+    by_card = call.services.ledger.get_hold(account_id, call.params.id)["action"] is not None
+    # More than a card's price may be reserved for a budget, not for a hold that is settled by what it reserves.
+    return by_card if body.reserve is not None else not by_card
 
 
 def _hint_topup(call: Call, hold: models.Hold) -> None:
