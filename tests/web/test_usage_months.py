@@ -77,6 +77,7 @@ def test_two_exports_of_a_month_are_the_same_file(app: Flask, month: str, tmp_pa
     for file in files:
         assert run(app, "usage-months", "export", month, "--to", str(file)).exit_code == 0
     assert files[0].read_bytes() == files[1].read_bytes()
+    assert files[0].read_bytes()[4:8] == bytes(4), "the header names no time"
 
 
 @pytest.mark.parametrize("taken", ["usage.gz", "usage.gz.part"])

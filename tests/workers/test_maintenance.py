@@ -112,9 +112,9 @@ def test_sweep_books_parked_usage_once_its_card_is_there(world: World) -> None:
     world.ledger.set_action_cost({"action": "dance", "credits": 31 * CREDIT}, "test")
     world.queue.sent.clear()
     maintenance.sweep(world.app)
+    assert (queue.CHECK_THRESHOLD, ACCOUNT) in world.queue.sent
     maintenance.sweep(world.app)
     assert world.balance == 7
-    assert (queue.CHECK_THRESHOLD, ACCOUNT) in world.queue.sent
     assert world.ledger.list_parked_usage(10, None)["data"] == []
     world.assert_sound()
 
