@@ -84,6 +84,7 @@ def test_92_without_stripe_key_or_webhook_secret_nothing_starts(
         ({"SIGNUP_CREDITS": "-1"}, "SIGNUP_CREDITS"),
         ({"ADJUSTMENT_APPROVAL_CREDITS": "NaN"}, "ADJUSTMENT_APPROVAL_CREDITS"),
         ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL"),
+        ({"OPERATOR_EMAIL": "operations"}, "OPERATOR_EMAIL"),
         ({"DATABASE_URL": ""}, "DATABASE_URL"),
     ],
 )
