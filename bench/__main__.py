@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bench import charge, database, growth, holds, http, peers, recovery, spend, sweep, usage
+from bench import charge, client, database, growth, holds, http, peers, recovery, spend, sweep, usage
 from bench.harness import BenchError, Recorder, table, timed, write
 from local.embedded import EmbeddedError
 from local.stack import Stack
@@ -35,6 +35,7 @@ IDLE: dict[str, Group] = {
     "sweep": _on_server(sweep.run),
     "growth": _on_server(growth.run),
     "http": http.run,
+    "client": client.run,
 }
 AT_WORK: dict[str, Group] = {"charge": charge.run, "recovery": recovery.run}
 OPTIONAL = frozenset({"growth"})
