@@ -56,12 +56,12 @@ def test_pip_installs_it_into_a_fresh_environment(tmp_path: Path) -> None:
     python = tmp_path / "venv" / "bin" / "python"
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", source]
     subprocess.run(pip, check=True, cwd=tmp_path)
-    code = "import refill, pathlib as p; print(refill.Refill.__name__, p.Path(refill.__file__).with_name('py.typed').is_file())"
+    code = "import refill, pathlib; print(*sorted(f.name for f in pathlib.Path(refill.__file__).parent.glob('[c-p]*.*')))"
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     found = subprocess.run(
         [python, "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path, env=clean
     )
-    assert found.stdout.split() == ["Refill", "True"]
+    assert found.stdout.split() == ["client.py", "errors.py", "lease.py", "metering.py", "py.typed"]
     listed = subprocess.run(
         [python, "-m", "pip", "list", "--format=freeze"], check=True, capture_output=True, text=True
     )

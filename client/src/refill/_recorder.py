@@ -91,14 +91,22 @@ class Recorder:
                     self._wake_locked()
             return
         with self._changed:
-            spool, spooled = self._spool, self._spooled
-            waiting = len(self._buffer) + self._unsent + spooled.events
-            if waiting >= spool.max_events or self._bytes + spooled.bytes + len(text) > spool.max_bytes:
-                raise SpoolFull(f"{waiting} events wait for the service")
+            if self._is_full(len(text)):
+                # Others may have made room meanwhile.
+                self._spooled = self._spool.size()
+                if self._is_full(len(text)):
+                    raise SpoolFull(f"{self.waiting()} events wait for the service")
             self._buffer.append(text)
             self._bytes += len(text)
             if not self._dirty or len(self._buffer) == self._options.size:
                 self._wake_locked()
+
+    def _is_full(self, more: int) -> bool:
+        waiting = len(self._buffer) + self._unsent + self._spooled.events
+        return (
+            waiting >= self._spool.max_events
+            or self._bytes + self._spooled.bytes + more > self._spool.max_bytes
+        )
 
     def keep(
         self, entries: Sequence[Entry], *, bounded: bool = False, lending_limit: int | None = None
