@@ -124,6 +124,27 @@ def test_what_a_child_cost_beyond_the_whole_run_is_charged_and_its_siblings_keep
 
 
 @pytest.mark.parametrize("end", ["settle", "release", "expire"])
+def test_the_end_of_a_part_whose_children_kept_more_than_the_run_had_left_holds_nothing(
+    books: Books, end: str
+) -> None:
+    """47 of 60 are spent, and the leaf holds 15 that the part no longer has: the account holds 15, then 13."""
+    books.place(60, "run")
+    books.place(50, "part", parent_id="run")
+    books.place(15, "leaf", parent_id="part")
+    books.draw("part", "d1", 47)
+    assert books.held() == 15
+    if end == "settle":
+        books.finish("part", 0)
+    elif end == "release":
+        books.ledger.release_hold("a", "part")
+    else:
+        books.query("update billing.credit_holds set expires_at = now() where id <> 'run'")
+        books.ledger.expire_holds(10)
+    assert books.held() == 13
+    books.assert_sound()
+
+
+@pytest.mark.parametrize("end", ["settle", "release", "expire"])
 def test_the_end_of_a_parent_closes_its_tree(books: Books, end: str) -> None:
     books.place(90, "run")
     for number in range(5):
