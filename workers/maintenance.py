@@ -9,6 +9,7 @@ from typing import Any
 
 from shared import queue
 from shared.errors import QueueUnavailable, Transient
+from shared.ledger import patient
 from workers.app import App
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,8 @@ REPRICED_MAX = 1_000
 # Less than the time between two sweeps; the next one goes on where this one stopped.
 STEP_SECONDS_MAX = 20.0
 PARTITIONS_AHEAD = 3
+# The checks read the whole ledger; the actor's own time limit is the same.
+CHECKS_LIMIT_MS = 600_000
 
 
 def sweep(app: App) -> None:
@@ -40,7 +43,8 @@ def sweep(app: App) -> None:
 
 def run_checks(app: App) -> None:
     """Reads every invariant; one that does not hold is logged (so Sentry has it), with at most ten ids."""
-    violations = app.ledger.check_invariants()
+    with patient(app.settings, CHECKS_LIMIT_MS) as ledger:
+        violations = ledger.check_invariants()
     for violation in violations:
         log.error("invariant violated", extra=dict(violation))
     result = {violation["invariant"]: violation["violations"] for violation in violations}

@@ -9,14 +9,29 @@ Refusals are raised as `errors.Refused` with the codes that the SQL file names; 
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
+from shared import db
 from shared.ledger.calls import Page
 from shared.ledger.credit_calls import CreditCalls
 from shared.ledger.hold_calls import HoldCalls
 from shared.ledger.payment_calls import PaymentCalls
 from shared.ledger.usage_calls import UsageCalls
 from shared.ledger.work_calls import WorkCalls
+from shared.settings import Settings
 
-__all__ = ["Ledger", "Page"]
+__all__ = ["Ledger", "Page", "patient"]
+
+
+@contextlib.contextmanager
+def patient(settings: Settings, limit_ms: int) -> Iterator[Ledger]:
+    """A ledger over a connection of its own, for calls that read whole tables and take as long as that does."""
+    database = db.connect(settings, pool_size=1, statement_timeout_ms=limit_ms)
+    try:
+        yield Ledger(database)
+    finally:
+        database.close()
 
 
 class Ledger(CreditCalls, HoldCalls, PaymentCalls, UsageCalls, WorkCalls):

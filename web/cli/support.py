@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import getpass
 import json
@@ -106,3 +107,16 @@ class Credits(click.ParamType[int]):
         if micro == 0:
             self.fail("zero changes nothing", param, ctx)
         return -micro if negative else micro
+
+
+class Month(click.ParamType[dt.date]):
+    """A month of UTC, such as 2026-11; its first day."""
+
+    name = "month"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.date:
+        """See click.ParamType.convert."""
+        try:
+            return dt.datetime.strptime(str(value), "%Y-%m").date()  # noqa: DTZ007  # a month has no zone
+        except ValueError:
+            self.fail("write a month as 2026-11", param, ctx)

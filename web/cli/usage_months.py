@@ -14,29 +14,16 @@ from typing import Any
 
 import click
 
-from shared import credits, db
+from shared import credits
 from shared.errors import Refused
-from shared.ledger import Ledger
-from web.cli.support import actor, guarded, show
+from shared.ledger import Ledger, patient
+from web.cli.support import Month, actor, guarded, show
 from web.services import services
 
 ROWS_A_PAGE = 5_000
 ROWS_A_REPORT = 100_000
 # Counting a month of a hundred million rows takes minutes.
 COUNT_LIMIT_MS = 3_600_000
-
-
-class Month(click.ParamType[dt.date]):
-    """A month of UTC, such as 2026-11; its first day."""
-
-    name = "month"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.date:
-        """See click.ParamType.convert."""
-        try:
-            return dt.datetime.strptime(str(value), "%Y-%m").date()  # noqa: DTZ007  # a month has no zone
-        except ValueError:
-            self.fail("write a month as 2026-11", param, ctx)
 
 
 @click.group("usage-months")
@@ -48,7 +35,7 @@ def usage_months() -> None:
 @guarded
 def list_months() -> None:
     """Every month with its events and credits. Counts them, which takes a while when there are many."""
-    with _patient_ledger() as ledger:
+    with patient(services().settings, COUNT_LIMIT_MS) as ledger:
         for row in ledger.usage_months():
             state = "dropped" if row["dropped_at"] else "exported" if row["exported_at"] else "kept"
             amount = credits.to_text(row["credits"])
@@ -66,7 +53,7 @@ def export(month: dt.date, target: Path) -> None:
     """
     if target.exists():
         raise click.ClickException(f"{target} exists already; nothing is overwritten")
-    with _patient_ledger() as ledger, _written(target) as file:
+    with patient(services().settings, COUNT_LIMIT_MS) as ledger, _written(target) as file:
         events, micro_credits = _write(ledger, month, file)
         _replace(file, target)
         try:
@@ -83,21 +70,11 @@ def export(month: dt.date, target: Path) -> None:
 @guarded
 def drop(month: dt.date) -> None:
     """Deletes the usage of an exported MONTH. Balances, ledger and the ids of its events stay."""
-    with _patient_ledger() as ledger:
+    with patient(services().settings, COUNT_LIMIT_MS) as ledger:
         dropped = ledger.drop_usage_month(month, actor())
     click.echo(
         f"{dropped['month'][:7]} is dropped: {dropped['events']:,} events. SHA-256 {dropped['sha256']}"
     )
-
-
-@contextlib.contextmanager
-def _patient_ledger() -> Iterator[Ledger]:
-    """The ledger over a connection whose statements may take as long as counting a month does."""
-    database = db.connect(services().settings, pool_size=1, statement_timeout_ms=COUNT_LIMIT_MS)
-    try:
-        yield Ledger(database)
-    finally:
-        database.close()
 
 
 @contextlib.contextmanager
