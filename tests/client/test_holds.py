@@ -126,6 +126,23 @@ def test_a_replayed_settlement_of_a_released_hold_becomes_usage(
     assert service.booked(account) == [f"{hold.id}:late"]
 
 
+def test_a_settlement_waits_for_a_key_that_is_valid(service: Service, account: str, tmp_path: Path) -> None:
+    with service.client(account, spool=tmp_path, policy=IMPATIENT) as client:
+        with client.hold("research"):
+            service.kill()
+        client.close(0.1)
+    service.start()
+    right, service.key = service.key, "rk_of_nobody"
+    wrong = service.client(account, spool=tmp_path)
+    service.key = right
+    with pytest.raises(Unavailable):
+        wrong.flush(0.5)
+    wrong.close(0.1)
+    with service.client(account, spool=tmp_path) as client:
+        client.flush()
+    assert service.charged(account) == Decimal(5)
+
+
 def test_a_settlement_whose_answer_was_lost_is_charged_once(service: Service, account: str) -> None:
     slow = Slow(service.stack.port)
     policy = Policy(timeout=0.5, deadline=20, first_wait=0.02)

@@ -282,3 +282,25 @@ def test_a_forked_process_leases_for_itself(client: Refill, service: Service, ac
         lease.spend("message", 6)
     assert service.charged(account) == Decimal(18)
     assert service.held(account) == 0
+
+
+def test_what_is_spent_during_a_refill_is_not_spent_again(client: Refill, account: str) -> None:
+    with client.lease("10") as lease:
+        lease.spend("message", 2)
+        refill = lease._book.refill()
+        answer = client._transport.perform(next(refill))
+        lease.spend("message", 3)
+        with pytest.raises(StopIteration):
+            refill.send(answer)
+        assert lease.left == Decimal(7)
+
+
+def test_a_refill_that_did_not_arrive_is_made_up_for(service: Service, account: str) -> None:
+    with service.client(account, policy=IMPATIENT) as client, client.lease("10") as lease:
+        lease.spend("message", 4)
+        service.kill()
+        with pytest.raises(Unavailable):
+            lease.settle()
+        service.start()
+        lease.settle()
+        assert service.charged(account) == Decimal(4)

@@ -14,7 +14,7 @@ import pytest
 from tests.client.service import ROOT
 
 SOURCE = ROOT / "client" / "src" / "refill"
-SERVICE = ("shared", "web", "workers", "local", "bench")
+SERVICE = ("shared", "web", "workers", "local")
 
 
 def imported(path: Path) -> set[str]:

@@ -115,6 +115,18 @@ def test_the_spool_is_drained_in_order(service: Service, account: str, tmp_path:
     assert service.booked(account) == ids(2500)
 
 
+def test_new_usage_does_not_overtake_what_waits(service: Service, account: str, tmp_path: Path) -> None:
+    service.kill()
+    with service.client(account, spool=tmp_path, recording=Recording(interval=60)) as client:
+        client.usage("tool_call", id="a")
+        with pytest.raises(Unavailable):
+            client.flush(0.2)
+        client.usage("tool_call", id="b")
+        service.start()
+        client.flush()
+    assert service.booked(account) == ["a", "b"]
+
+
 def test_an_answer_that_was_lost_doubles_nothing(service: Service, account: str, tmp_path: Path) -> None:
     slow = Slow(service.stack.port)
     with service.client(account, url=slow.url, spool=tmp_path, policy=IMPATIENT) as client:
@@ -252,15 +264,19 @@ def test_a_revoked_key_keeps_the_usage(service: Service, account: str, tmp_path:
 def test_a_forked_process_records_its_own_and_not_its_parents(service: Service, account: str) -> None:
     with service.client(account, recording=Recording(interval=0.2)) as client:
         client.usage("tool_call", id="parent")
+        client.use("message", id="parent-spend")
+        connections = client._transport._http
         child = os.fork()
         if child == 0:
+            if client._transport._http is connections:
+                os._exit(3)
             client.usage("tool_call", id="child")
             client.use("message", id="child-spend")
             client.flush()
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
         client.flush()
-    assert sorted(service.booked(account)) == ["child", "child-spend", "parent"]
+    assert sorted(service.booked(account)) == ["child", "child-spend", "parent", "parent-spend"]
 
 
 def test_durable_usage_needs_a_directory(service: Service) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from refill import Conflict, Insufficient, Open, Policy, Refill, Refused, Unavailable
+from refill import Conflict, Insufficient, Open, Policy, Recording, Refill, Refused, Unavailable
 from refill.errors import refusal
 from tests.client.service import GRANTED, IMPATIENT, Service, Slow
 from tests.support import free_port, wait_until
@@ -127,13 +128,17 @@ def test_open_books_a_spend_once_whose_answer_was_lost(
 ) -> None:
     slow = Slow(service.stack.port)
     fail = Open(limit="10", wait=0.5, again=0.1)
-    with service.client(account, url=slow.url, fail=fail, spool=tmp_path, policy=IMPATIENT) as client:
+    rejected: list[object] = []
+    recording = Recording(on_rejected=lambda event, code: rejected.append((event, code)))
+    options: dict[str, Any] = {"fail": fail, "spool": tmp_path, "recording": recording, "policy": IMPATIENT}
+    with service.client(account, url=slow.url, **options) as client:
         client.use("message", id="learns-the-price")
         slow.lose = 1
         assert client.use("message", id="lost", metadata={"step": 1}).recorded
         client.flush()
     slow.close()
     assert service.booked(account) == ["learns-the-price", "lost"]
+    assert rejected == [], "it is the same event, not another one of that id"
 
 
 def test_open_does_not_let_through_what_has_no_known_price(service: Service, account: str) -> None:
