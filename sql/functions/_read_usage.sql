@@ -1,16 +1,18 @@
 -- Reads a batch of usage events into lines, priced by what was in force when they happened; a line that cannot be booked
 -- carries a code: unknown_account, unknown_action, unknown_model, unknown_dimension, invalid_value, idempotency_conflict
--- (the id stands in the batch with other content), duplicate (the same event stands earlier in the batch).
+-- (the id stands in the batch with other content), duplicate (the same event stands earlier in the batch). _waited is of
+-- reprice_usage: since when the event waited, and when it is priced, if not by its own time.
 -- Internal. Changes nothing.
 create or replace function billing._read_usage(p_events jsonb, p_account_id text)
   returns billing.usage_line[]
   language sql stable security definer set search_path = '' as $$
   with events as (
     select e.ordinality - 1 as index, coalesce(p_account_id, e.value->>'account_id') as account_id,
-           e.value->>'id' as event_id, md5((e.value - 'account_id')::text)::uuid as fingerprint,
+           e.value->>'id' as event_id, md5((e.value - array['account_id', '_waited'])::text)::uuid as fingerprint,
            e.value as event, (e.value->>'quantity')::bigint as quantity, (e.value->>'amount')::numeric as amount,
-           coalesce((e.value->>'occurred_at')::timestamptz, now()) as occurred_at,
-           least(coalesce((e.value->>'occurred_at')::timestamptz, now()), now()) as priced_at
+           coalesce((e.value->>'occurred_at')::timestamptz, (e.value#>>'{_waited,since}')::timestamptz, now()) as occurred_at,
+           least(coalesce((e.value#>>'{_waited,priced_at}')::timestamptz, (e.value->>'occurred_at')::timestamptz, now()), now())
+             as priced_at
       from jsonb_array_elements(p_events) with ordinality e
   ), carded as (
     -- One price for everybody by a join, an exact card by an index look-up; the others by a call.

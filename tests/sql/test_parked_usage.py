@@ -102,6 +102,31 @@ def test_it_is_booked_when_its_card_exists_with_its_own_time_and_price(books: Bo
     books.assert_sound()
 
 
+def test_what_happened_before_the_card_that_fits_began_is_priced_by_it(books: Books) -> None:
+    """An account's own card begins when it is set, and what it was set for has happened before."""
+    then = datetime.now(UTC) - timedelta(days=2)
+    books.price("new", model="old", credits=CREDIT)
+    late = event("e1", occurred_at=then.isoformat(), dimensions={"model": "m"})
+    books.ledger.record_usage([late], "a")
+    books.price("new", account_id="a", model="m", credits=3 * CREDIT)
+    assert repriced(books) == (1, 0)
+    row = books.query("select credits, occurred_at from billing.credit_usage")[0]
+    assert row == {"credits": 3 * CREDIT, "occurred_at": then}
+    assert books.ledger.record_usage([late], "a")["duplicates"] == 1
+    books.assert_sound()
+
+
+def test_what_names_no_time_happened_when_it_came(books: Books) -> None:
+    books.ledger.record_usage([event("e1")], "a")
+    books.age("3 days")
+    books.price("new", credits=CREDIT)
+    assert repriced(books) == (1, 0)
+    age = books.value("select now() - occurred_at from billing.credit_usage")
+    assert timedelta(days=3) <= age < timedelta(days=3, minutes=5)
+    assert books.ledger.record_usage([event("e1")], "a")["duplicates"] == 1
+    books.assert_sound()
+
+
 def test_what_still_has_no_price_is_tried_once_a_card_and_not_for_ever(books: Books) -> None:
     books.ledger.record_usage([event("e1", dimensions={"model": "m", "tokens": 5})], "a")
     with books.nothing_moves():
