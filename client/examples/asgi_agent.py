@@ -10,7 +10,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from refill import AsyncRefill, Insufficient, RefillError
+from refill import AsyncRefill, Insufficient, RefillError, Refused
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -40,6 +40,8 @@ class App:
                 await self._run(scope, json.loads(await _body(receive)), send)
             except Insufficient as error:
                 await _answer(send, 402, error.facts | {"message": error.message})
+            except Refused as error:
+                await _answer(send, error.status, {"code": error.code, "message": error.detail})
             except RefillError:
                 await _answer(send, 503, {"code": "unavailable", "message": "Please try again in a moment."})
 

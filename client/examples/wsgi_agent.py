@@ -9,7 +9,7 @@ import functools
 
 from flask import Flask, Response, jsonify, request
 
-from refill import Insufficient, Refill, Unavailable
+from refill import Insufficient, Refill, Refused, Unavailable
 
 app = Flask(__name__)
 
@@ -42,6 +42,12 @@ def pydantic_agent() -> Response:
 def insufficient(error: Insufficient) -> tuple[Response, int]:
     """What the user interface needs: a sentence, what is missing, where to buy."""
     return jsonify(error.facts | {"message": error.message}), 402
+
+
+@app.errorhandler(Refused)
+def refused(error: Refused) -> tuple[Response, int]:
+    """An account that is not known, or a key that may not: nothing was charged."""
+    return jsonify(code=error.code, message=error.detail), error.status
 
 
 @app.errorhandler(Unavailable)

@@ -77,6 +77,11 @@ def test_the_wsgi_agent_refuses_without_credits(flask_agent: Any, service: Servi
     assert body["purchase_url"] in body["message"]
 
 
+def test_the_wsgi_agent_says_that_an_account_is_not_known(flask_agent: Any) -> None:
+    answer = flask_agent.post("/api/pydantic-agent", json={"prompt": "why?"}, headers={"X-Account": "nobody"})
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown_account")
+
+
 def test_the_wsgi_agent_says_when_the_service_is_away(
     flask_agent: Any, service: Service, account: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
