@@ -42,7 +42,8 @@ declare
   v_table text;
 begin
   foreach v_table in array array['account_members', 'credit_balances', 'credit_lots', 'credit_transactions',
-    'credit_usage', 'credit_holds', 'credit_limits', 'payments', 'invoices', 'auto_topup_settings', 'auto_topup_consents']
+    'credit_usage', 'credit_holds', 'credit_limits', 'payments', 'invoices', 'subscriptions', 'auto_topup_settings',
+    'auto_topup_consents']
   loop
     execute format('drop policy if exists "Members read their own account" on billing.%I', v_table);
     execute format('create policy "Members read their own account" on billing.%I for select to authenticated

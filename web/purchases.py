@@ -25,8 +25,8 @@ def open_checkout(
     A repeat with the same payment_id answers the same session.
     """
     ledger = services.ledger
-    success_url = _own_url(services, success_url, "success_url") or _page(services, "success", payment_id)
-    cancel_url = _own_url(services, cancel_url, "cancel_url") or _page(services, "failure", payment_id)
+    success_url = own_url(services, success_url, "success_url") or _page(services, "success", payment_id)
+    cancel_url = own_url(services, cancel_url, "cancel_url") or _page(services, "failure", payment_id)
     if not any(package["id"] == package_id for package in ledger.list_packages()):
         # Before a customer is made for nothing.
         raise Refused(
@@ -34,7 +34,7 @@ def open_checkout(
             code="unknown_package",
             status=404,
         )
-    customer_id = _customer(services, account_id)
+    customer_id = customer_of(services, account_id)
     payment = ledger.open_purchase(payment_id, account_id, package_id, quantity, customer_id)
     if payment["checkout_url"]:
         return payment
@@ -48,7 +48,8 @@ def open_checkout(
     return ledger.attach_checkout_session(payment_id, session["id"], session["url"])
 
 
-def _customer(services: Services, account_id: str) -> str:
+def customer_of(services: Services, account_id: str) -> str:
+    """The account's Stripe customer, made when there is none or when it was deleted."""
     known = services.ledger.get_customer(account_id)
     if known is not None and not known["deleted"]:
         return str(known["stripe_customer_id"])
@@ -64,7 +65,7 @@ def _page(services: Services, name: str, payment_id: str) -> str:
     return f"{services.settings.base_url}/billing/{name}?payment={payment_id}"
 
 
-def _own_url(services: Services, url: str | None, field: str) -> str | None:
+def own_url(services: Services, url: str | None, field: str) -> str | None:
     """A redirect goes to BASE_URL's own pages only: an open redirect would lend our name to others' pages."""
     if url is None:
         return None

@@ -18,7 +18,7 @@ from shared.models import Payment, StripeEvent
 from shared.observability import log_context
 from shared.stripe_client import StripeBusy, StripeRefused
 from shared.stripe_facts import StripeData, id_of
-from workers import purchases, reversals
+from workers import purchases, reversals, subscriptions
 from workers.app import App
 
 log = logging.getLogger(__name__)
@@ -168,6 +168,13 @@ HANDLERS: Final[dict[str, Handler]] = {
     "refund.failed": _reversal,
     "radar.early_fraud_warning.created": _fraud_warning,
     "customer.deleted": _customer_deleted,
+    "customer.subscription.created": subscriptions.subscription_changed,
+    "customer.subscription.updated": subscriptions.subscription_changed,
+    "customer.subscription.deleted": subscriptions.subscription_changed,
+    "invoice.finalized": subscriptions.invoice_changed,
+    "invoice.paid": subscriptions.invoice_changed,
+    "invoice.payment_failed": subscriptions.invoice_changed,
+    "invoice.voided": subscriptions.invoice_changed,
 }
 
 

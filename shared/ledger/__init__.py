@@ -17,6 +17,7 @@ from shared.ledger.calls import Page
 from shared.ledger.credit_calls import CreditCalls
 from shared.ledger.hold_calls import HoldCalls
 from shared.ledger.payment_calls import PaymentCalls
+from shared.ledger.subscription_calls import SubscriptionCalls
 from shared.ledger.usage_calls import UsageCalls
 from shared.ledger.work_calls import WorkCalls
 from shared.settings import Settings
@@ -34,5 +35,5 @@ def patient(settings: Settings, limit_ms: int) -> Iterator[Ledger]:
         database.close()
 
 
-class Ledger(CreditCalls, HoldCalls, PaymentCalls, UsageCalls, WorkCalls):
+class Ledger(CreditCalls, HoldCalls, PaymentCalls, SubscriptionCalls, UsageCalls, WorkCalls):
     """The SQL functions over one database seam."""

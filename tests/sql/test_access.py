@@ -17,7 +17,8 @@ ROLES = ("anon", "authenticated", "service_role")
 # What a signed-in user reads: the own account's rows, or the catalogue.
 MEMBERS_READ = {
     "accounts", "account_members", "credit_balances", "credit_lots", "credit_transactions", "credit_usage", "credit_holds",
-    "credit_limits", "payments", "invoices", "auto_topup_settings", "auto_topup_consents", "ledger_entries", "credit_draws",
+    "credit_limits", "payments", "invoices", "subscriptions", "auto_topup_settings",
+    "auto_topup_consents", "ledger_entries", "credit_draws",
 }  # fmt: skip
 EVERYBODY_READS = {"credit_packages", "subscription_plans", "agent_action_costs", "current_action_costs"}
 VERBS = ("select", "insert", "update", "delete", "truncate", "references", "trigger")
@@ -47,6 +48,11 @@ def account(books: Books) -> None:
     books.query(
         "insert into billing.invoices (id, account_id, status, amount_due, amount_paid, currency, occurred_at)"
         " select 'in_' || id, id, 'paid', 1, 1, 'usd', now() from billing.accounts"
+    )
+    books.query(
+        "insert into billing.subscriptions (id, account_id, plan_id, stripe_customer_id, status, quantity,"
+        " cancel_at_period_end, started_at, version)"
+        " select 'sub_' || id, id, 'pro', 'cus_' || id, 'active', 1, false, now(), 1 from billing.accounts"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.sql.books import CREDIT, Books
+from tests.sql.test_subscriptions import invoice
 
 # The views that a break makes fire. Most breaks violate one rule; where two rules follow from one another both are named.
 BREAKS: dict[str, tuple[str, set[str]]] = {
@@ -55,6 +56,10 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         set(),
     ),
     "check_reversals": ("update billing.payments set refunded_credits = 1 where id = 'pay_1'", set()),
+    "check_subscription_grants": (
+        "update billing.invoices set status = 'open' where id = 'in_1'",
+        set(),
+    ),
     "check_frozen": (
         (
             "insert into billing.payment_reversals"
@@ -130,6 +135,7 @@ def account(books: Books) -> None:
     books.ledger.place_hold("a", {"id": "run", "amount": 5 * CREDIT, "agent": "scout"})
     books.ledger.place_hold("a", {"id": "child", "parent_id": "run", "amount": CREDIT})
     books.ledger.settle_hold("a", "run", {"final": False, "id": "one", "amount": CREDIT})
+    books.ledger.grant_invoice(invoice())
 
 
 def test_sound_books_violate_nothing(books: Books) -> None:

@@ -36,6 +36,8 @@ PAYLOADS: dict[str, dict[str, Any]] = {
     "operations.usage_unpriced": {"code": "unknown_model", "action": "chat", "model": "new-1", "events": 3,
                                   "account_id": ACCOUNT},
     "payment.refunded": {"payment_id": "pay_1", "credits": 40_000_000, "amount": 1_050, "currency": "usd"},
+    "subscription.credits_granted": {"credits": 500_000_000, "plan": "Starter", "amount": 1_050, "currency": "usd",
+                                     "period_end": "2027-01-01T00:00:00+00:00", "credits_expire": True},
     "dispute.opened": DISPUTE,
     "dispute.closed": {**DISPUTE, "status": "lost"},
     "operations.fraud_warning": {"payment_id": "pay_1", "account_id": ACCOUNT, "amount": 1_050, "currency": "usd",

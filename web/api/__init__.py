@@ -11,6 +11,7 @@ from web.api import (
     limits,
     rate_cards,
     statement,
+    subscriptions,
     usage,
 )
 
@@ -25,5 +26,6 @@ __all__ = [
     "limits",
     "rate_cards",
     "statement",
+    "subscriptions",
     "usage",
 ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from flask import Response, request
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from web import idempotency, purchases
+from web import idempotency, purchases, subscriptions
 from web.api.catalogue import with_price
 from web.api.queries import Page, PageQuery, account_of
 from web.endpoints import Call, Endpoint
@@ -15,17 +15,26 @@ from web.fields import Answer, Body, CreditsOut, MoneyOut, Text
 
 
 class NewCheckout(Body):
-    """A package to buy. Its price is the catalogue's; redirects stay on this server."""
+    """A package to buy, or a plan to subscribe to. The price is the catalogue's; redirects stay on this server."""
 
     account_id: Text | None = None
-    package_id: Text
+    package_id: Text | None = None
+    plan_id: Text | None = None
     quantity: Annotated[int, Field(ge=1, le=1000)] = 1
     success_url: Annotated[str, Field(max_length=2000)] | None = None
     cancel_url: Annotated[str, Field(max_length=2000)] | None = None
 
+    @model_validator(mode="after")
+    def _one_thing(self) -> NewCheckout:
+        if (self.package_id is None) == (self.plan_id is None):
+            raise ValueError("name either a package_id or a plan_id")
+        if self.plan_id is not None and self.quantity != 1:
+            raise ValueError("a plan is subscribed to once")
+        return self
+
 
 class Checkout(Answer):
-    """A Checkout Session to send the buyer to. `id` names the payment."""
+    """A Checkout Session to send the buyer to. `id` names the payment, or the checkout of a plan; `credits`: of a cycle."""
 
     id: str
     url: str
@@ -59,7 +68,7 @@ class PaymentPage(Page):
 @Endpoint(
     "POST",
     "/api/billing/checkout-sessions",
-    summary="Buy a package through Stripe Checkout",
+    summary="Buy a package, or subscribe to a plan, through Stripe Checkout",
     tag="billing",
     scope="admin",
     body=NewCheckout,
@@ -70,6 +79,8 @@ class PaymentPage(Page):
         "unknown_package",
         "unknown_account",
         "account_required",
+        "not_found",
+        "state_conflict",
         "topup_in_flight",
         "rate_limited",
         "idempotency_key_reused",
@@ -80,15 +91,18 @@ class PaymentPage(Page):
     ),
 )
 def open_checkout(call: Call) -> Response:
-    """Opens a purchase and answers where to pay it.
+    """Opens a purchase or a subscription and answers where to pay it.
 
-    With an Idempotency-Key a repeat answers the same session.
+    An account has one subscription; its credits come with every paid invoice. With an Idempotency-Key a repeat
+    answers the same session.
     """
     body: NewCheckout = call.body
     account_id = call.account_id(body.account_id)
     call.services.limiter.check("checkout", account_id, request.remote_addr)
 
     def run(attempt: idempotency.Attempt) -> Response:
+        if body.package_id is None:
+            return _subscribe(call, attempt, account_id)
         payment = purchases.open_checkout(
             call.services,
             payment_id=attempt.id("pay"),
@@ -101,6 +115,24 @@ def open_checkout(call: Call) -> Response:
         return call.respond({**with_price(dict(payment)), "url": payment["checkout_url"]}, 201)
 
     return idempotency.once(call.services.ledger, call.caller, body.model_dump(), run)
+
+
+def _subscribe(call: Call, attempt: idempotency.Attempt, account_id: str) -> Response:
+    body: NewCheckout = call.body
+    checkout = subscriptions.open_checkout(
+        call.services,
+        checkout_id=attempt.id("subc"),
+        account_id=account_id,
+        plan_id=body.plan_id or "",
+        success_url=body.success_url,
+        cancel_url=body.cancel_url,
+    )
+    answer = {
+        **with_price(dict(checkout)),
+        "credits": checkout["credits_per_cycle"],
+        "url": checkout["checkout_url"],
+    }
+    return call.respond(answer, 201)
 
 
 @Endpoint(

@@ -1,0 +1,178 @@
+"""Subscriptions and invoices at Stripe: selling one through Checkout, reading both, and the facts that the ledger is told.
+
+Nothing here changes a subscription: customers do that in Stripe's Billing Portal, operators in the Dashboard.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import stripe
+
+from shared import keys
+from shared.stripe_client import CHECKOUT_LIFETIME, StripeRefused, translate
+from shared.stripe_facts import StripeData, id_of
+from shared.subscription_models import SubscriptionCheckout
+
+LINES_PAGE = 100
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except stripe.StripeError as error:
+        raise translate(error) from error
+
+
+def create_subscription_checkout(
+    client: stripe.StripeClient, checkout: SubscriptionCheckout, *, success_url: str, cancel_url: str
+) -> StripeData:
+    """A hosted Checkout Session for a subscription, at the plan's price at Stripe, else at our row's amount.
+
+    It closes an hour after the row was written: by the row's time, so that a repeat sends the same.
+    """
+    metadata = {
+        "refill_account_id": checkout["account_id"],
+        "refill_plan_id": checkout["plan_id"],
+        "refill_checkout_id": checkout["id"],
+    }
+    opened = dt.datetime.fromisoformat(checkout["created_at"])
+    params: StripeData = {
+        "mode": "subscription",
+        "ui_mode": "hosted_page",
+        "customer": checkout["stripe_customer_id"],
+        "client_reference_id": checkout["id"],
+        "line_items": [{"quantity": 1, **_price(client, checkout)}],
+        "subscription_data": {"metadata": metadata},
+        "metadata": metadata,
+        "expires_at": int((opened + CHECKOUT_LIFETIME).timestamp()),
+        "success_url": success_url,
+        "cancel_url": cancel_url,
+    }
+    with _translated():
+        session = client.v1.checkout.sessions.create(
+            cast("Any", params), {"idempotency_key": keys.checkout_create(checkout["id"])}
+        )
+    return session.to_dict()
+
+
+def _price(client: stripe.StripeClient, checkout: SubscriptionCheckout) -> StripeData:
+    if checkout["stripe_price_id"] is not None:
+        return {"price": checkout["stripe_price_id"]}
+    if checkout["own_product"]:
+        _ensure_product(client, checkout["product"], checkout["plan_name"])
+    return {
+        "price_data": {
+            "currency": checkout["currency"],
+            "unit_amount": checkout["amount"],
+            "product": checkout["product"],
+            "recurring": {"interval": checkout["billing_interval"]},
+        }
+    }
+
+
+def _ensure_product(client: stripe.StripeClient, product_id: str, name: str) -> None:
+    """A product under an id of ours, by which invoice lines are recognised; one that exists stays as it is."""
+    try:
+        with _translated():
+            client.v1.products.create({"id": product_id, "name": name})
+    except StripeRefused as error:
+        if error.stripe_code != "resource_already_exists":
+            raise
+
+
+def retrieve_subscription(client: stripe.StripeClient, subscription_id: str) -> StripeData:
+    """The subscription as it is now."""
+    with _translated():
+        return client.v1.subscriptions.retrieve(subscription_id).to_dict()
+
+
+def retrieve_invoice(client: stripe.StripeClient, invoice_id: str) -> StripeData:
+    """The invoice as it is now, with all of its lines."""
+    with _translated():
+        invoice = client.v1.invoices.retrieve(invoice_id).to_dict()
+        if invoice["lines"]["has_more"]:
+            lines = client.v1.invoices.line_items.list(invoice_id, {"limit": LINES_PAGE})
+            invoice["lines"]["data"] = [line.to_dict() for line in lines.auto_paging_iter()]
+    return invoice
+
+
+def facts_of_subscription(subscription: StripeData) -> StripeData:
+    """The facts for ledger.mirror_subscription. Times are epoch seconds; periods stand on the items since `basil`."""
+    metadata = subscription.get("metadata") or {}
+    return {
+        "id": subscription["id"],
+        "customer": id_of(subscription.get("customer")),
+        "account": metadata.get("refill_account_id"),
+        "checkout": metadata.get("refill_checkout_id"),
+        **{
+            name: subscription.get(name)
+            for name in ("status", "cancel_at_period_end", "cancel_at", "ended_at", "created")
+        },
+        "items": [
+            {
+                "price": id_of(item.get("price")),
+                "product": id_of((item.get("price") or {}).get("product")),
+                "quantity": item.get("quantity"),
+                "period_start": item.get("current_period_start"),
+                "period_end": item.get("current_period_end"),
+            }
+            for item in subscription["items"]["data"]
+        ],
+    }
+
+
+def facts_of_invoice(invoice: StripeData) -> StripeData:
+    """The facts for ledger.mirror_invoice and grant_invoice. Times are epoch seconds, money minor units.
+
+    The period is that of the cycle that is billed: an invoice's own is the one that is over (docs.stripe.com/api/invoices).
+    """
+    details = (invoice.get("parent") or {}).get("subscription_details") or {}
+    lines = [_line(line) for line in invoice["lines"]["data"]]
+    cycle = next((line for line in lines if line["subscription"] and not line["proration"]), None)
+    return {
+        "id": invoice["id"],
+        "customer": id_of(invoice.get("customer")),
+        "account": (details.get("metadata") or {}).get("refill_account_id"),
+        "subscription": id_of(details.get("subscription")),
+        **{
+            name: invoice.get(name)
+            for name in (
+                "status",
+                "billing_reason",
+                "amount_due",
+                "amount_paid",
+                "currency",
+                "number",
+                "created",
+            )
+        },
+        "hosted_url": invoice.get("hosted_invoice_url"),
+        "pdf_url": invoice.get("invoice_pdf"),
+        "paid_at": (invoice.get("status_transitions") or {}).get("paid_at"),
+        "period_start": cycle["period_start"] if cycle else invoice.get("period_start"),
+        "period_end": cycle["period_end"] if cycle else invoice.get("period_end"),
+        "lines": lines,
+    }
+
+
+def _line(line: StripeData) -> StripeData:
+    """`subscription` only of a line that a subscription's item made: other lines sell no cycle."""
+    item = (line.get("parent") or {}).get("subscription_item_details") or {}
+    price = (line.get("pricing") or {}).get("price_details") or {}
+    discounts = sum(discount["amount"] for discount in line.get("discount_amounts") or ())
+    return {
+        "id": line["id"],
+        "price": id_of(price.get("price")),
+        "product": id_of(price.get("product")),
+        "subscription": id_of(item.get("subscription")),
+        "proration": bool(item.get("proration")),
+        "quantity": line["quantity"] if line.get("quantity") is not None else 1,
+        "amount": line["amount"] - discounts,
+        "period_start": line["period"]["start"],
+        "period_end": line["period"]["end"],
+    }

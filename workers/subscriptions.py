@@ -1,0 +1,86 @@
+"""Subscriptions and invoices: each event is a hint to read the object at Stripe again, and to tell the ledger.
+
+Events come in any order: whichever comes first, the newest state is what is read. An invoice brings its subscription with
+it, so that either event alone is enough.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Literal
+
+from shared import stripe_subscriptions as at_stripe
+from shared.errors import StripeUnavailable
+from shared.stripe_facts import StripeData, id_of
+from workers.app import App
+
+log = logging.getLogger(__name__)
+
+READINGS_MAX = 5
+
+End = tuple[Literal["done", "ignored", "parked"], str | None]
+"""How an event ends, and why; as in workers/events.py."""
+_NOT_OURS: End = ("ignored", "not_ours")
+
+
+def subscription_changed(app: App, subject: StripeData) -> End:
+    """What customer.subscription.created, updated and deleted are about."""
+    if not _is_ours(app, subject):
+        return _NOT_OURS
+    return follow_subscription(app, subject["id"])
+
+
+def invoice_changed(app: App, subject: StripeData) -> End:
+    """What invoice.finalized, paid, payment_failed and voided are about."""
+    if not _is_ours(app, subject):
+        return _NOT_OURS
+    return follow_invoice(app, subject["id"])
+
+
+def follow_subscription(app: App, subscription_id: str) -> End:
+    """Mirrors a subscription as it is now. Somebody else's reading in between makes ours old: then it is read again."""
+    for _ in range(READINGS_MAX):
+        version = app.ledger.get_mirror_version(subscription_id)
+        subscription = at_stripe.retrieve_subscription(app.gateway.client, subscription_id)
+        facts = at_stripe.facts_of_subscription(subscription)
+        outcome = app.ledger.mirror_subscription(version, facts)["outcome"]
+        if outcome != "stale":
+            return _end(outcome)
+    raise StripeUnavailable("the subscription kept changing while it was read; try again")
+
+
+def follow_invoice(app: App, invoice_id: str) -> End:
+    """Mirrors an invoice as it is now, and grants what a paid one grants; reconciliation may call it as well."""
+    for _ in range(READINGS_MAX):
+        version = app.ledger.get_mirror_version(invoice_id)
+        facts = at_stripe.facts_of_invoice(at_stripe.retrieve_invoice(app.gateway.client, invoice_id))
+        if facts["status"] == "paid":
+            return _paid(app, facts)
+        outcome = app.ledger.mirror_invoice(version, facts)["outcome"]
+        if outcome != "stale":
+            return _end(outcome)
+    raise StripeUnavailable("the invoice kept changing while it was read; try again")
+
+
+def _paid(app: App, facts: StripeData) -> End:
+    if facts["subscription"] is not None:
+        follow_subscription(app, facts["subscription"])
+    granted = app.ledger.grant_invoice(facts)
+    if granted["credits"]:
+        log.info(
+            "subscription credits granted",
+            extra={"invoice": facts["id"], "account": granted["account_id"], "credits": granted["credits"]},
+        )
+    return _end(granted["outcome"])
+
+
+def _is_ours(app: App, subject: StripeData) -> bool:
+    """Other customers' objects are not even read: an account at Stripe may sell more than Refill does."""
+    customer = id_of(subject.get("customer"))
+    return customer is not None and app.ledger.find_customer_account(customer) is not None
+
+
+def _end(outcome: str) -> End:
+    if outcome == "not_ours":
+        return _NOT_OURS
+    return ("parked", "account_mismatch") if outcome == "parked" else ("done", None)
