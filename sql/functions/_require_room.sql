@@ -5,12 +5,8 @@ create or replace function billing._require_room(p_account_id text, p_hold_id te
   returns void
   language plpgsql stable security definer set search_path = '' as $$
 declare
-  v_hold billing.credit_holds;
+  v_hold billing.credit_holds := billing._find_hold(p_account_id, p_hold_id);
 begin
-  select * into v_hold from billing.credit_holds where account_id = p_account_id and id = p_hold_id;
-  if not found then
-    raise exception using errcode = 'RF009', message = 'There is no such hold.';
-  end if;
   if v_hold.state <> 'open' then
     raise exception using errcode = 'RF010', message = format('The hold is %s: nothing more can be reserved or spent from it.', v_hold.state),
       detail = jsonb_build_object('state', v_hold.state)::text;

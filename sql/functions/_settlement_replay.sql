@@ -6,13 +6,9 @@ create or replace function billing._settlement_replay(
   returns jsonb
   language plpgsql stable security definer set search_path = '' as $$
 declare
-  v_hold billing.credit_holds;
+  v_hold billing.credit_holds := billing._find_hold(p_account_id, p_hold_id);
   v_mark uuid;
 begin
-  select * into v_hold from billing.credit_holds where account_id = p_account_id and id = p_hold_id;
-  if not found then
-    raise exception using errcode = 'RF009', message = 'There is no such hold.';
-  end if;
   if p_draw_id is not null then
     select fingerprint into v_mark from billing.credit_hold_draws
      where account_id = p_account_id and hold_id = p_hold_id and draw_id = p_draw_id;

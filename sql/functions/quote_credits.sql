@@ -20,10 +20,7 @@ begin
     perform billing._refuse_unpriced(p_event, v_price);
   end if;
   if p_event ? 'hold_id' then
-    select * into v_hold from billing.credit_holds where account_id = p_account_id and id = p_event->>'hold_id';
-    if not found then
-      raise exception using errcode = 'RF009', message = 'There is no such hold.';
-    end if;
+    v_hold := billing._find_hold(p_account_id, p_event->>'hold_id');
   end if;
   select jsonb_agg(b.fact || jsonb_build_object('available', b.room) order by b.room) into v_bounds from (
     select greatest(0, balance - held + overdraft), jsonb_build_object('binding', 'balance')

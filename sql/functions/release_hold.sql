@@ -8,10 +8,7 @@ declare
   v_state billing.hold_state;
 begin
   perform billing._lock_account(p_account_id);
-  select state into v_state from billing.credit_holds where account_id = p_account_id and id = p_hold_id;
-  if not found then
-    raise exception using errcode = 'RF009', message = 'There is no such hold.';
-  end if;
+  v_state := (billing._find_hold(p_account_id, p_hold_id)).state;
   if v_state = 'settled' then
     raise exception using errcode = 'RF010', message = 'The hold is settled.', detail = '{"state": "settled"}';
   end if;
