@@ -59,6 +59,17 @@ class Api:
         rows: list[dict[str, Any]] = self.get("/api/credits/transactions", limit=limit)["data"]
         return rows
 
+    def all_transactions(self) -> list[dict[str, Any]]:
+        """Every entry of the ledger, newest first."""
+        rows: list[dict[str, Any]] = []
+        cursor: dict[str, str] = {}
+        while True:
+            page = self.get("/api/credits/transactions", limit=100, **cursor)
+            rows += page["data"]
+            if page["next_cursor"] is None:
+                return rows
+            cursor = {"cursor": page["next_cursor"]}
+
     @staticmethod
     def _json(response: httpx.Response) -> Any:
         if response.is_error:

@@ -179,13 +179,18 @@ class Demo:
     def _show_entries(self) -> None:
         say(f"{'kind':<14} {'credits':>10} {'balance':>10}  from")
         usage: list[dict[str, Any]] = []
-        for row in [*reversed(self._all_transactions()), None]:
+        for row in [*reversed(self.api.all_transactions()), None]:
             if row is not None and row["kind"] == "usage":
                 usage.append(row)
                 continue
             if usage:
                 total = sum(Decimal(entry["credits"]) for entry in usage)
-                ledger_row("usage", total, usage[-1]["balance_after"], "1 entry" if len(usage) == 1 else f"{len(usage)} entries")
+                ledger_row(
+                    "usage",
+                    total,
+                    usage[-1]["balance_after"],
+                    "1 entry" if len(usage) == 1 else f"{len(usage)} entries",
+                )
                 usage = []
             if row is not None:
                 ledger_row(
@@ -197,7 +202,7 @@ class Demo:
 
     def check_books(self) -> None:
         """Entries add up to the balance; every invariant holds; the local Stripe saw nothing odd."""
-        total = sum(Decimal(row["credits"]) for row in self._all_transactions())
+        total = sum(Decimal(row["credits"]) for row in self.api.all_transactions())
         check(total == self.balance, f"the entries add up to {total}, the balance is {self.balance}")
         say(f"the entries add up to the balance, {self.balance}")
         result = self.stack.try_flask("check")
@@ -214,18 +219,6 @@ class Demo:
             "agent": "researcher",
             "run_id": f"run-{number // 50}",
         }
-
-    def _all_transactions(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        cursor: str | None = None
-        while True:
-            page = self.api.get(
-                "/api/credits/transactions", limit=100, **({"cursor": cursor} if cursor else {})
-            )
-            rows += page["data"]
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return rows
 
     def _charges(self) -> dict[str, int]:
         charges: dict[str, int] = self.control.look("charges")

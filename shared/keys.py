@@ -49,6 +49,16 @@ def checkout_create(payment_id: str) -> str:
     return f"checkout:{payment_id}"
 
 
+def purchase_create(payment_id: str) -> str:
+    """Stripe idempotency key for the PaymentIntent of a purchase that is paid without Checkout."""
+    return f"purchase:{payment_id}:create"
+
+
+def setup_create(request_id: str) -> str:
+    """Stripe idempotency key for a SetupIntent, by the request that asks for it."""
+    return f"setup:{request_id}"
+
+
 def topup_create(topup_id: str) -> str:
     """Stripe idempotency key for creating a top-up's PaymentIntent."""
     return f"topup:{topup_id}:create"

@@ -176,6 +176,7 @@ class Payment(TypedDict):
     paid_at: str | None
     refunded_credits: int
     disputed_credits: int
+    overdue: bool
 
 
 class Settlement(TypedDict):
@@ -259,3 +260,21 @@ class Violation(TypedDict):
     invariant: str
     violations: int
     examples: list[Any]
+
+
+class PaymentMethod(TypedDict):
+    """list_payment_methods. brand: of a card, else the kind of payment method."""
+
+    id: str
+    brand: str | None
+    last4: str | None
+    exp_month: int | None
+    exp_year: int | None
+    default: bool
+
+
+class CardReading(TypedDict):
+    """mirror_cards. stale: somebody else wrote meanwhile, read Stripe again."""
+
+    outcome: Literal["mirrored", "stale"]
+    topup_due: bool

@@ -10,13 +10,14 @@ StripeData = dict[str, Any]
 def facts_of_intent(intent: StripeData, *, checkout_session: str | None = None) -> StripeData:
     """The facts for ledger.settle_payment from a PaymentIntent of this gateway. occurred_at: epoch seconds.
 
-    `saved`: the card may be charged off session again: Checkout saved it so, or this was such a charge.
+    `saved`: the card may be charged off session again: it was saved so and is still attached, or this was such a charge.
     """
     charge = _expanded(intent.get("latest_charge"))
     method = _expanded(intent.get("payment_method"))
     details = charge.get("payment_method_details") or {}
     card = method.get("card") or details.get("card")
     metadata = intent.get("metadata") or {}
+    saved = intent.get("setup_future_usage") == "off_session" and id_of(method.get("customer")) is not None
     return {
         "payment_intent": intent["id"],
         "customer": id_of(intent.get("customer")),
@@ -27,7 +28,7 @@ def facts_of_intent(intent: StripeData, *, checkout_session: str | None = None) 
         "occurred_at": charge.get("created") or intent.get("created"),
         "payment_method": id_of(intent.get("payment_method")) or id_of(charge.get("payment_method")),
         "card": card_facts(card) if card else None,
-        "saved": intent.get("setup_future_usage") == "off_session" or "refill_topup_id" in metadata,
+        "saved": saved or "refill_topup_id" in metadata,
         "checkout_session": checkout_session,
     }
 
@@ -35,6 +36,13 @@ def facts_of_intent(intent: StripeData, *, checkout_session: str | None = None) 
 def card_facts(card: StripeData) -> StripeData:
     """What is kept of a card: never a number."""
     return {name: card.get(name) for name in ("brand", "last4", "exp_month", "exp_year", "fingerprint")}
+
+
+def facts_of_method(method: StripeData) -> StripeData:
+    """What is kept of a payment method; brand is the kind of one that is no card."""
+    kind = str(method.get("type"))
+    details = _expanded(method.get(kind))
+    return {"id": method["id"], **card_facts(details), "brand": details.get("brand") or kind}
 
 
 def facts_of_reversals(found: StripeData) -> StripeData:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from shared import credits
 from shared.errors import Refused
 from shared.models import Payment
+from shared.stripe_cards import CardGateway
 from web.services import Services
 
 
@@ -27,13 +28,7 @@ def open_checkout(
     ledger = services.ledger
     success_url = own_url(services, success_url, "success_url") or _page(services, "success", payment_id)
     cancel_url = own_url(services, cancel_url, "cancel_url") or _page(services, "failure", payment_id)
-    if not any(package["id"] == package_id for package in ledger.list_packages()):
-        # Before a customer is made for nothing.
-        raise Refused(
-            "There is no such package. GET /api/billing/packages lists them.",
-            code="unknown_package",
-            status=404,
-        )
+    _require_package(services, package_id)
     customer_id = customer_of(services, account_id)
     payment = ledger.open_purchase(payment_id, account_id, package_id, quantity, customer_id)
     if payment["checkout_url"]:
@@ -46,6 +41,34 @@ def open_checkout(
         cancel_url=cancel_url,
     )
     return ledger.attach_checkout_session(payment_id, session["id"], session["url"])
+
+
+def open_intent(
+    services: Services, *, payment_id: str, account_id: str, package_id: str, quantity: int
+) -> tuple[Payment, str]:
+    """The payment, and the client secret of its PaymentIntent. A repeat with the same payment_id answers the same."""
+    ledger, gateway = services.ledger, CardGateway(services.gateway.client)
+    _require_package(services, package_id)
+    customer_id = customer_of(services, account_id)
+    payment = ledger.open_purchase(payment_id, account_id, package_id, quantity, customer_id)
+    if payment["stripe_payment_intent_id"] is not None:
+        return payment, services.gateway.retrieve_intent(payment["stripe_payment_intent_id"])["client_secret"]
+    intent = gateway.create_purchase_intent(
+        payment,
+        customer_id=payment["stripe_customer_id"] or customer_id,
+        description=f"{credits.to_text(payment['credits'])} credits",
+    )
+    return ledger.attach_payment_intent(payment_id, intent["id"]), intent["client_secret"]
+
+
+def _require_package(services: Services, package_id: str) -> None:
+    """Before a customer is made for nothing."""
+    if not any(package["id"] == package_id for package in services.ledger.list_packages()):
+        raise Refused(
+            "There is no such package. GET /api/billing/packages lists them.",
+            code="unknown_package",
+            status=404,
+        )
 
 
 def customer_of(services: Services, account_id: str) -> str:

@@ -18,7 +18,7 @@ from shared.models import Payment, StripeEvent
 from shared.observability import log_context
 from shared.stripe_client import StripeBusy, StripeRefused
 from shared.stripe_facts import StripeData, id_of
-from workers import purchases, reversals, subscriptions
+from workers import cards, purchases, reversals, subscriptions
 from workers.app import App
 
 log = logging.getLogger(__name__)
@@ -102,8 +102,8 @@ def _payment_intent(app: App, subject: StripeData) -> End:
         # The charging actor alone decides what a decline or a cancellation means for the next charge.
         app.queue.hint(queue.CHARGE_TOPUP, payment["topup_id"])
         return "done", "left_to_the_top_up"
-    hosted = payment["stripe_checkout_session_id"] is not None
-    return _end(purchases.judge_intent(app, payment, intent, retry_possible=hosted))
+    # Whoever pays a purchase may try another card, until it is closed.
+    return _end(purchases.judge_intent(app, payment, intent, retry_possible=payment["topup_id"] is None))
 
 
 def _reversal(app: App, subject: StripeData) -> End:
@@ -168,6 +168,12 @@ HANDLERS: Final[dict[str, Handler]] = {
     "refund.failed": _reversal,
     "radar.early_fraud_warning.created": _fraud_warning,
     "customer.deleted": _customer_deleted,
+    "customer.updated": cards.customer_updated,
+    "payment_method.attached": cards.method_changed,
+    "payment_method.detached": cards.method_changed,
+    "payment_method.updated": cards.method_changed,
+    "payment_method.automatically_updated": cards.method_changed,
+    "setup_intent.succeeded": cards.setup_succeeded,
     "customer.subscription.created": subscriptions.subscription_changed,
     "customer.subscription.updated": subscriptions.subscription_changed,
     "customer.subscription.deleted": subscriptions.subscription_changed,

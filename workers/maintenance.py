@@ -19,6 +19,7 @@ EXPIRY_ACCOUNTS_MAX = 500
 # So few that nobody waits long for an account of theirs.
 HOLD_ACCOUNTS_MAX = 50
 REPRICED_MAX = 1_000
+EXPIRING_CARDS_MAX = 500
 # Less than the time between two sweeps; the next one goes on where this one stopped.
 STEP_SECONDS_MAX = 20.0
 PARTITIONS_AHEAD = 3
@@ -36,6 +37,9 @@ def sweep(app: App) -> None:
         "expired": _step("lot expiry", lambda: app.ledger.expire_lots(EXPIRY_ACCOUNTS_MAX)),
         "holds_expired": _step("hold expiry", lambda: _expire_holds(app)),
         "usage_repriced": _step("repricing", lambda: _reprice_usage(app)),
+        "cards_expiring": _step(
+            "expiring cards", lambda: app.ledger.announce_expiring_cards(EXPIRING_CARDS_MAX)
+        ),
         "partitions": _step("partitions", lambda: app.ledger.ensure_usage_partitions(PARTITIONS_AHEAD)),
     }
     app.ledger.finish_job(queue.SWEEP, result)

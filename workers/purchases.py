@@ -75,8 +75,10 @@ def _oddity(payment: Payment, session: StripeData) -> str | None:
 
 
 def close_checkout(app: App, payment: Payment) -> Verdict:
-    """Makes sure that nobody pays a purchase's Session any more, or books what was paid meanwhile."""
-    session_id = payment["stripe_checkout_session_id"]
+    """Makes sure that nobody pays a purchase any more, or books what was paid meanwhile."""
+    session_id, intent_id = payment["stripe_checkout_session_id"], payment["stripe_payment_intent_id"]
+    if session_id is None and intent_id is not None:
+        return _close_intent(app, payment, intent_id)
     if session_id is None:
         return "open", None
     try:
@@ -84,6 +86,14 @@ def close_checkout(app: App, payment: Payment) -> Verdict:
     except StripeRefused:
         session = app.gateway.retrieve_session(session_id)
     return judge_session(app, payment, session)
+
+
+def _close_intent(app: App, payment: Payment, intent_id: str) -> Verdict:
+    try:
+        intent = app.gateway.cancel_intent(intent_id)
+    except StripeRefused:
+        intent = app.gateway.retrieve_intent(intent_id)
+    return judge_intent(app, payment, intent, retry_possible=True)
 
 
 def check_payment(app: App, payment_id: str) -> None:
@@ -114,6 +124,8 @@ def _look(app: App, payment: Payment) -> Verdict:
             app, payment, app.gateway.retrieve_session(payment["stripe_checkout_session_id"])
         )
     if payment["stripe_payment_intent_id"] is not None:
+        if payment["overdue"]:
+            return close_checkout(app, payment)
         intent = app.gateway.retrieve_intent(payment["stripe_payment_intent_id"])
         return judge_intent(app, payment, intent, retry_possible=True)
     return _close(app, payment, "canceled", "never_reached_stripe")

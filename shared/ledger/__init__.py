@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from shared import db
 from shared.ledger.calls import Page
+from shared.ledger.card_calls import CardCalls
 from shared.ledger.credit_calls import CreditCalls
 from shared.ledger.hold_calls import HoldCalls
 from shared.ledger.payment_calls import PaymentCalls
@@ -35,5 +36,5 @@ def patient(settings: Settings, limit_ms: int) -> Iterator[Ledger]:
         database.close()
 
 
-class Ledger(CreditCalls, HoldCalls, PaymentCalls, SubscriptionCalls, UsageCalls, WorkCalls):
+class Ledger(CardCalls, CreditCalls, HoldCalls, PaymentCalls, SubscriptionCalls, UsageCalls, WorkCalls):
     """The SQL functions over one database seam."""

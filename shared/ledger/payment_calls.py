@@ -19,7 +19,7 @@ class PaymentCalls(Calls):
         return self._call("link_customer", p_account_id=account_id, p_stripe_customer_id=stripe_customer_id)
 
     def get_customer(self, account_id: str) -> dict[str, Any] | None:
-        """stripe_customer_id, default_payment_method, card, deleted; None when there is none yet."""
+        """stripe_customer_id, default_payment_method, card, deleted, cards_version; None when there is none yet."""
         return self._call("get_customer", p_account_id=account_id)
 
     def set_default_payment_method(
@@ -68,7 +68,7 @@ class PaymentCalls(Calls):
         return self._call("find_payment", p_stripe_id=stripe_id)
 
     def open_checkouts(self, account_id: str) -> list[Payment]:
-        """Purchases whose Checkout Session may still be paid."""
+        """Purchases whose Checkout Session or PaymentIntent may still be paid."""
         return self._call("open_checkouts", p_account_id=account_id)
 
     def settle_payment(self, payment_id: str, facts: dict[str, Any]) -> Settlement:

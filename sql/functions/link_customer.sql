@@ -12,7 +12,8 @@ begin
   -- A customer that was deleted in Stripe cannot pay again, so a new one takes its place.
   insert into billing.customers (account_id, stripe_customer_id) values (p_account_id, p_stripe_customer_id)
   on conflict (account_id) do update
-    set stripe_customer_id = excluded.stripe_customer_id, default_payment_method = null, card = null, deleted_at = null
+    set stripe_customer_id = excluded.stripe_customer_id, default_payment_method = null, card = null, deleted_at = null,
+        stripe_default = null, cards_version = customers.cards_version + 1
     where customers.deleted_at is not null;
   return (select to_jsonb(stripe_customer_id) from billing.customers where account_id = p_account_id);
 end $$;

@@ -13,6 +13,7 @@ begin
   perform billing._lock_account(v_account);
   update billing.customers set deleted_at = coalesce(deleted_at, now()), default_payment_method = null, card = null
    where account_id = v_account;
+  update billing.payment_methods set is_attached = false, updated_at = now() where account_id = v_account and is_attached;
   update billing.auto_topup_settings set enabled = false, paused_reason = 'customer_deleted', updated_at = now()
    where account_id = v_account and enabled;
   if found then

@@ -13,7 +13,15 @@ begin
   if not found then
     raise exception using errcode = 'RF009', message = 'The account has no Stripe customer yet.';
   end if;
-  update billing.customers set default_payment_method = p_payment_method, card = p_card where account_id = p_account_id;
+  insert into billing.payment_methods
+    (id, account_id, stripe_customer_id, brand, last4, exp_month, exp_year, fingerprint)
+  select p_payment_method, p_account_id, v_before.stripe_customer_id, p_card->>'brand', p_card->>'last4',
+         (p_card->>'exp_month')::integer, (p_card->>'exp_year')::integer, p_card->>'fingerprint'
+   where p_payment_method is not null
+  on conflict (id) do update set is_attached = true;
+  update billing.customers
+     set default_payment_method = p_payment_method, card = p_card, cards_version = cards_version + 1
+   where account_id = p_account_id;
   if p_payment_method is null then
     update billing.auto_topup_settings set paused_reason = 'no_payment_method'
      where account_id = p_account_id and paused_reason is null;

@@ -263,7 +263,7 @@ def test_facts_of_an_intent_with_everything_expanded() -> None:
             "created": 1,
             "setup_future_usage": "off_session",
             "latest_charge": {"id": "ch_1", "created": 2, "receipt_url": "https://r"},
-            "payment_method": {"id": "pm_1", "card": card},
+            "payment_method": {"id": "pm_1", "customer": "cus_1", "card": card},
             "metadata": {},
         },
         checkout_session="cs_1",
@@ -281,6 +281,12 @@ def test_facts_of_an_intent_with_everything_expanded() -> None:
         "saved": True,
         "checkout_session": "cs_1",
     }
+
+
+def test_card_that_was_detached_meanwhile_is_not_saved() -> None:
+    method = {"id": "pm_1", "customer": None, "card": {}}
+    facts = facts_of_intent({"id": "pi_1", "setup_future_usage": "off_session", "payment_method": method})
+    assert facts["saved"] is False
 
 
 def test_facts_of_a_bare_intent() -> None:

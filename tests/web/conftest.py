@@ -27,7 +27,7 @@ SECRET = "whsec_web_tests"
 ALL_SCOPES = ["accounts", "spend", "usage", "price", "read", "admin"]
 MONEY_TABLES = (
     "accounts", "account_members", "customers", "credit_balances", "credit_lots", "credit_transactions",
-    "credit_usage_keys", "credit_usage", "parked_usage", "payments", "auto_topup_settings",
+    "credit_usage_keys", "credit_usage", "parked_usage", "payments", "payment_methods", "auto_topup_settings",
     "auto_topup_consents",
     "topups", "stripe_events", "outbox", "audit_log",
     "credit_holds", "credit_hold_draws", "credit_limits", "agent_action_costs",

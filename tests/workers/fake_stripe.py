@@ -68,7 +68,11 @@ class FakeStripe(StripeGateway):
             currency=payment["currency"],
             customer=payment["stripe_customer_id"],
             setup_future_usage="off_session",
-            payment_method={"id": "pm_new", "card": {"brand": "visa", "last4": "4242", "fingerprint": "f2"}},
+            payment_method={
+                "id": "pm_new",
+                "customer": payment["stripe_customer_id"],
+                "card": {"brand": "visa", "last4": "4242", "fingerprint": "f2"},
+            },
             latest_charge={"id": "ch_1", "created": 1_790_000_000, "receipt_url": "https://stripe.test/r"},
             metadata=session["metadata"],
         )

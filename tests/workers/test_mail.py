@@ -31,6 +31,7 @@ PAYLOADS: dict[str, dict[str, Any]] = {
     "topup.capped": {"cap": "cap_day", "until": "2027-01-01T00:00:00+00:00"},
     "balance.low": {"available": 9_500_000},
     "payment.parked": {"payment_id": "pay_1"},
+    "card.expiring": {"brand": "visa", "last4": "4242", "exp_month": 1, "exp_year": 2027, "auto_topup": True},
     "limit.reached": {"scope": "agent", "scope_id": "scout", "window": "day", "credits": 50_000_000,
                       "used": 50_250_000, "hard": True, "resets_at": "2027-01-01T00:00:00+00:00"},
     "operations.usage_unpriced": {"code": "unknown_model", "action": "chat", "model": "new-1", "events": 3,

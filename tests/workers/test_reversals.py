@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.workers.test_with_local_stripe import Shop, server, shop
+from tests.workers.test_with_local_stripe import MONEY_EVENTS, Shop, server, shop
 from tests.workers.world import ACCOUNT
 from workers import events
 
@@ -88,7 +88,7 @@ def test_the_refund_of_somebody_elses_payment_is_ignored(shop: Shop) -> None:
     )
     shop.client.v1.refunds.create({"payment_intent": made.id})
     shop.deliver()
-    states = {row["state"] for row in shop.world.query("select state from billing.stripe_events")}
+    states = {row["state"] for row in shop.world.query(MONEY_EVENTS)}
     assert (states, shop.world.balance) == ({"ignored"}, before)
 
 

@@ -1,0 +1,21 @@
+-- Stores the PaymentIntent of a purchase; from a minute on the sweep asks Stripe for its outcome.
+-- Callers: service. Idempotent. Raises RF009 not_found.
+create or replace function billing.attach_payment_intent(p_payment_id text, p_intent_id text)
+  returns jsonb
+  language plpgsql volatile security definer set search_path = '' as $$
+declare
+  v_payment billing.payments;
+begin
+  update billing.payments
+     set stripe_payment_intent_id = p_intent_id,
+         -- A repeat that comes after the sweep gave the purchase up makes it payable again.
+         status = case when status = 'canceled' and stripe_payment_intent_id is null then 'open' else status end,
+         next_check_at = case when status in ('open', 'processing') or (status = 'canceled' and stripe_payment_intent_id is null)
+                              then now() + interval '1 minute' else next_check_at end
+   where id = p_payment_id
+  returning * into v_payment;
+  if not found then
+    raise exception using errcode = 'RF009', message = 'There is no such payment.';
+  end if;
+  return billing._payment_json(v_payment);
+end $$;

@@ -1,0 +1,218 @@
+"""Saved cards: adding, choosing, removing, and Stripe's own portal for them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from flask import Response, request
+from pydantic import Field, StringConstraints
+
+from shared import queue
+from shared.errors import Refused
+from shared.stripe_cards import CardGateway, follow
+from shared.stripe_client import StripeRefused
+from web import idempotency, purchases
+from web.api.queries import AccountQuery, Page, account_of
+from web.endpoints import Call, Endpoint
+from web.fields import Answer, Body, Text
+
+_STRIPE = ("unknown_account", "account_required", "stripe_unavailable", "stripe_busy")
+_ONCE = ("rate_limited", "idempotency_key_reused", "invalid_idempotency_key", "request_in_flight")
+
+
+class OfAccount(Body):
+    """Names the account; a key that is bound to one may leave it out."""
+
+    account_id: Text | None = None
+
+
+class MethodPath(Body):
+    """A payment method by Stripe's id."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,255}$")]
+
+
+class NewPortalSession(OfAccount):
+    """Where the portal's link back leads: a path of this server."""
+
+    return_path: Annotated[str, Field(max_length=2000, pattern=r"^/([^/\\]|$)", examples=["/billing"])] = (
+        "/billing"
+    )
+
+
+class SetupIntent(Answer):
+    """Confirm it in the browser with Stripe.js. The secret is for that browser alone."""
+
+    id: str
+    client_secret: str
+
+
+class PaymentMethod(Answer):
+    """A saved payment method. `brand` is the kind of one that is no card."""
+
+    id: str
+    brand: str | None
+    last4: str | None
+    exp_month: int | None
+    exp_year: int | None
+    default: bool
+
+
+class PaymentMethodPage(Page):
+    """All saved payment methods."""
+
+    data: list[PaymentMethod]
+
+
+class PortalSession(Answer):
+    """A link that opens Stripe's Billing Portal for a few minutes."""
+
+    url: str
+
+
+@Endpoint(
+    "POST",
+    "/api/billing/setup-intents",
+    summary="Add a card",
+    tag="payment methods",
+    scope="admin",
+    body=OfAccount,
+    body_optional=True,
+    example={"account_id": "acme"},
+    answer=SetupIntent,
+    statuses=(201,),
+    errors=(*_STRIPE, *_ONCE),
+)
+def add(call: Call) -> Response:
+    """A SetupIntent that saves a card for charges while nobody is there.
+
+    The card becomes the default when there is none, or when the present one is why auto top-up is paused.
+    """
+    body: OfAccount = call.body
+    account_id = call.account_id(body.account_id)
+    call.services.limiter.check("setup", account_id, request.remote_addr)
+
+    def run(attempt: idempotency.Attempt) -> Response:
+        customer_id = purchases.customer_of(call.services, account_id)
+        return call.respond(
+            _cards(call).create_setup_intent(account_id, customer_id, attempt.id("setup")), 201
+        )
+
+    return idempotency.once(call.services.ledger, call.caller, body.model_dump(), run)
+
+
+@Endpoint(
+    "GET",
+    "/api/billing/payment-methods",
+    summary="Saved cards, the default first",
+    tag="payment methods",
+    scope="read",
+    query=AccountQuery,
+    answer=PaymentMethodPage,
+    errors=("unknown_account", "account_required"),
+)
+def index(call: Call) -> Any:
+    """What Stripe's events and these calls have told of the account's cards."""
+    return {"data": call.services.ledger.list_payment_methods(account_of(call)), "next_cursor": None}
+
+
+@Endpoint(
+    "POST",
+    "/api/billing/payment-methods/{id}/default",
+    summary="Charge this card from now on",
+    tag="payment methods",
+    scope="admin",
+    params=MethodPath,
+    body=OfAccount,
+    body_optional=True,
+    example={"account_id": "acme"},
+    answer=PaymentMethodPage,
+    errors=(*_STRIPE, "not_found"),
+)
+def choose(call: Call) -> Any:
+    """Another card than the one that was declined re-arms auto top-up; nothing that is off is switched on."""
+    account_id = call.account_id(call.body.account_id)
+    customer_id = _customer(call, account_id)
+    if _cards(call).holder_of(call.params.id) != customer_id:
+        raise _not_found()
+    _cards(call).set_default(customer_id, call.params.id)
+    return _followed(call, account_id, adopt=True)
+
+
+@Endpoint(
+    "DELETE",
+    "/api/billing/payment-methods/{id}",
+    summary="Remove a card",
+    tag="payment methods",
+    scope="admin",
+    params=MethodPath,
+    query=AccountQuery,
+    answer=PaymentMethodPage,
+    errors=(*_STRIPE, "not_found"),
+)
+def remove(call: Call) -> Any:
+    """Detaches it at Stripe for good. Without the default auto top-up pauses; no other card takes its place by itself."""
+    account_id = account_of(call)
+    customer_id, method_id = _customer(call, account_id), call.params.id
+    holder = _cards(call).holder_of(method_id)
+    if holder == customer_id:
+        try:
+            _cards(call).detach(method_id)
+        except StripeRefused:
+            if _cards(call).holder_of(method_id) is not None:
+                raise
+    elif holder is not None or call.services.ledger.find_card_owner(method_id) != account_id:
+        raise _not_found()
+    return _followed(call, account_id)
+
+
+@Endpoint(
+    "POST",
+    "/api/billing/portal-sessions",
+    summary="Open Stripe's Billing Portal",
+    tag="payment methods",
+    scope="admin",
+    body=NewPortalSession,
+    body_optional=True,
+    example={"account_id": "acme", "return_path": "/billing"},
+    answer=PortalSession,
+    statuses=(201,),
+    errors=(*_STRIPE, *_ONCE),
+)
+def portal(call: Call) -> Response:
+    """Cards, receipts and invoices at Stripe. The way back leads to a page of this server only."""
+    body: NewPortalSession = call.body
+    account_id = call.account_id(body.account_id)
+    back = purchases.own_url(call.services, call.services.settings.base_url + body.return_path, "return_path")
+    call.services.limiter.check("portal", account_id, request.remote_addr)
+
+    def run(_attempt: idempotency.Attempt) -> Response:
+        customer_id = purchases.customer_of(call.services, account_id)
+        return call.respond(_cards(call).create_portal_session(customer_id, str(back)), 201)
+
+    return idempotency.once(call.services.ledger, call.caller, body.model_dump(), run)
+
+
+def _cards(call: Call) -> CardGateway:
+    return CardGateway(call.services.gateway.client)
+
+
+def _customer(call: Call, account_id: str) -> str:
+    """The account's customer; an account without one has no cards."""
+    call.services.ledger.get_account(account_id)
+    customer = call.services.ledger.get_customer(account_id)
+    if customer is None or customer["deleted"]:
+        raise _not_found()
+    return str(customer["stripe_customer_id"])
+
+
+def _followed(call: Call, account_id: str, *, adopt: bool = False) -> Any:
+    """The books follow Stripe, and the account's cards as they now are."""
+    ledger = call.services.ledger
+    if follow(ledger, _cards(call), account_id, call.actor, adopt=adopt):
+        call.services.queue.hint(queue.CHECK_THRESHOLD, account_id)
+    return {"data": ledger.list_payment_methods(account_id), "next_cursor": None}
+
+
+def _not_found() -> Refused:
+    return Refused("The account has no such payment method.", code="not_found", status=404)
