@@ -185,7 +185,8 @@ def test_a_renewal_that_is_not_paid_is_kept_and_grants_nothing(shop: Shop) -> No
     shop.control.renew(subscription_id)
     deliver(shop)
     assert (current(shop)["status"], granted(shop)) == ("past_due", [500])
-    assert shop.world.ledger.list_invoices(ACCOUNT, 1, None)["data"][0]["status"] == "open"
+    invoices = shop.world.ledger.list_invoices(ACCOUNT, 10, None)["data"]
+    assert sorted(row["status"] for row in invoices) == ["open", "paid"]
     shop.world.spend(550)  # its status does not touch credits
 
 
