@@ -49,6 +49,6 @@ create or replace function billing._read_usage(p_events jsonb, p_account_id text
       from judged j
   )
   select coalesce(array_agg(row(index, account_id, case when verdict is null then account_no end, event_id, fingerprint,
-      case when verdict is null then (price).credits end, coalesce(quantity, 1), occurred_at, event, verdict)::billing.usage_line), '{}')
+      case when verdict is null then (price).credits end, coalesce(quantity, 1), occurred_at, event, verdict)::billing.usage_line order by index), '{}')
   from (select c.*, dense_rank() over (partition by verdict is null order by account_id) as account_no from coded c) n;
 $$;

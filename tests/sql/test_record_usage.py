@@ -127,6 +127,16 @@ def test_a_batch_of_nothing_but_rejects_moves_nothing(books: Books) -> None:
         assert answer["accepted"] == 0
 
 
+def test_events_are_booked_in_the_order_of_the_batch(books: Books) -> None:
+    books.open("b", 100)
+    names = [f"e{number}" for number in range(60, 0, -1)]
+    batch = [event(name, account_id="ab"[number % 7 == 0]) for number, name in enumerate(names)]
+    books.ledger.record_usage(batch)
+    assert [
+        row["event_id"] for row in books.query("select event_id from billing.credit_usage order by id")
+    ] == names
+
+
 def test_duplicates_are_not_parked(books: Books) -> None:
     books.ledger.record_usage([event("e1"), event("e1")], "a", park=True)
     assert books.value("select count(*) from billing.parked_usage") == 0
