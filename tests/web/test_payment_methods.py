@@ -146,6 +146,15 @@ def test_removing_the_default_pauses_and_chooses_no_other(shop: Shop) -> None:
     assert shop.ledger.open_topup("acme", "t2", "p2")["topup_id"] == "t2"
 
 
+def test_card_that_is_stripes_default_already_is_chosen_all_the_same(shop: Shop) -> None:
+    first, second = shop.add(), shop.add("pm_card_amex")
+    shop.choose(first)
+    shop.ledger.set_default_payment_method("acme", second, {}, "a purchase")
+    assert dict(shop.listed())[second]
+    shop.choose(first)
+    assert sorted(shop.listed()) == sorted([(first, True), (second, False)])
+
+
 def test_removing_the_last_card_pauses_and_t35_off_stays_off(shop: Shop) -> None:
     method = shop.add()
     shop.choose(method)

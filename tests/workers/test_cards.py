@@ -79,6 +79,13 @@ def test_last_card_removed_in_the_portal_pauses_automatic_charges(shop: Shop, se
     assert (shop.world.topup["state"], shop.charged) == ("succeeded", 1)
 
 
+def test_event_of_a_removed_card_finds_its_account_although_it_names_no_customer(shop: Shop) -> None:
+    method = default(shop)
+    shop.client.v1.payment_methods.detach(str(method))
+    event = shop.world.receive("payment_method.detached", {"id": method, "customer": None})
+    assert (shop.world.event(event), default(shop)) == (("done", None), None)
+
+
 def test_declined_card_that_the_bank_renews_is_charged_again(shop: Shop) -> None:
     method = default(shop)
     shop.control.behave(shop.customer, decline_code="lost_card", times=1)
