@@ -49,6 +49,8 @@ class Endpoint:
     aliases: tuple[str, ...] = ()
     statuses: tuple[int, ...] = (200,)
     content_types: tuple[str, ...] = ("application/json",)
+    also_answers: tuple[str, ...] = ()
+    """Media types of answers that are not JSON."""
     body_schema: dict[str, Any] | None = None
     schemas: tuple[type[BaseModel], ...] = ()
     example: dict[str, Any] | None = None

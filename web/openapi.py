@@ -179,7 +179,10 @@ def _responses(declared: Endpoint) -> dict[str, Any]:
     for status in declared.statuses:
         responses[str(status)] = {"description": "Done."}
         if declared.answer:
-            responses[str(status)]["content"] = {"application/json": {"schema": _ref(declared.answer)}}
+            responses[str(status)]["content"] = {
+                "application/json": {"schema": _ref(declared.answer)},
+                **{kind: {"schema": {"type": "string"}} for kind in declared.also_answers},
+            }
     codes = list(declared.errors)
     codes += ["unauthenticated", "scope_missing", "database_unavailable"] if declared.scope else []
     codes += _EVERY_BODY if declared.body or declared.body_schema else ()

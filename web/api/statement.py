@@ -96,6 +96,7 @@ class Statement(Answer):
     scope="read",
     query=StatementQuery,
     answer=Statement,
+    also_answers=("text/csv",),
     errors=("unknown_account", "account_required"),
 )
 def statement(call: Call) -> Any:
