@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import os
@@ -10,10 +11,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.rows import dict_row
@@ -24,6 +26,7 @@ from local.stack import Stack
 from refill import AsyncRefill, Policy, Refill
 from tests.support import wait_until
 
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 GRANTED = Decimal(100)
 QUICK = Policy(timeout=2.0, deadline=20.0, first_wait=0.02, longest_wait=0.2)
@@ -172,3 +175,9 @@ def started() -> Iterator[Service]:
     """The service for a session of tests."""
     with Stack(programs=("web",), settings={"SIGNUP_CREDITS": str(GRANTED)}, supervise=False) as stack:
         yield Service(stack)
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine, in a thread of its own: a browser test before may have left a loop in this one."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(asyncio.run, work).result()

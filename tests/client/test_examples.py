@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -17,7 +16,7 @@ import httpx
 import pytest
 
 from refill import metered
-from tests.client.service import GRANTED, ROOT, Service
+from tests.client.service import GRANTED, ROOT, Service, run_async
 
 EXAMPLES = ROOT / "client" / "examples"
 GUIDE = (ROOT / "docs" / "meter-your-agent.md").read_text()
@@ -118,7 +117,7 @@ def test_the_asgi_agent_streams_charges_and_refuses(service: Service, account: s
         await example.app({"type": "lifespan"}, receive, send)
         assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
-    asyncio.run(work())
+    run_async(work())
 
 
 def test_the_llm_example_charges_by_tokens_of_exclusive_pools(service: Service, account: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from refill import Insufficient, Open, Policy, Refill, Unavailable
-from tests.client.service import GRANTED, IMPATIENT, Service, Slow
+from tests.client.service import GRANTED, IMPATIENT, Service, Slow, run_async
 from tests.support import wait_until
 
 
@@ -220,7 +220,7 @@ def test_the_client_for_asyncio_does_the_same(service: Service, account: str) ->
             client.usage("tool_call")
             await client.flush()
 
-    asyncio.run(work())
+    run_async(work())
     assert service.charged(account) == Decimal("7.25")
     assert service.held(account) == 0
     assert service.violations() == []

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from refill import Insufficient, Lease, Policy, Refill, Unavailable
-from tests.client.service import GRANTED, IMPATIENT, Service, Slow
+from tests.client.service import GRANTED, IMPATIENT, Service, Slow, run_async
 from tests.support import wait_until
 
 
@@ -239,7 +239,7 @@ def test_a_lease_for_asyncio(service: Service, account: str) -> None:
 
             return sum(await asyncio.gather(*(spend() for _ in range(5))))
 
-    assert asyncio.run(work()) == 1000
+    assert run_async(work()) == 1000
     assert service.charged(account) == GRANTED
     assert service.held(account) == 0
     assert service.violations() == []

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from refill import Insufficient, Refill, check_credits_available, consume_credits_for_action, metered
-from tests.client.service import Service
+from tests.client.service import Service, run_async
 from tests.support import wait_until
 
 
@@ -145,7 +145,7 @@ def test_coroutines_and_async_streams(service: Service, account: str) -> None:
             assert await check_credits_available(client, "message")
             assert (await consume_credits_for_action(client, "message")).credits == Decimal(1)
 
-    asyncio.run(work())
+    run_async(work())
     assert (service.charged(account), service.held(account)) == (Decimal(8), Decimal(0))
 
 
@@ -157,7 +157,7 @@ def test_a_function_needs_the_blocking_client(service: Service, account: str) ->
 
     with pytest.raises(TypeError, match="AsyncRefill"):
         work()
-    asyncio.run(client.close())
+    run_async(client.close())
 
 
 def test_check_and_consume(client: Refill, service: Service, account: str) -> None:
