@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from refill import metered
-from tests.client.service import GRANTED, ROOT, Service, run_async
+from tests.client.service import GRANTED, IMPATIENT, ROOT, Service, run_async
 
 EXAMPLES = ROOT / "client" / "examples"
 GUIDE = (ROOT / "docs" / "meter-your-agent.md").read_text()
@@ -84,7 +84,7 @@ def test_the_wsgi_agent_says_that_an_account_is_not_known(flask_agent: Any) -> N
 def test_the_wsgi_agent_says_when_the_service_is_away(
     flask_agent: Any, service: Service, account: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("refill._flow.Policy.deadline", 0.3)
+    monkeypatch.setattr("refill.client.Policy", lambda: IMPATIENT)
     service.kill()
     answer = flask_agent.post("/api/pydantic-agent", json={"prompt": "why?"}, headers={"X-Account": account})
     assert answer.status_code == 503
