@@ -73,6 +73,24 @@ def test_a_dispute_that_names_no_payment_intent_is_found_through_its_charge(
     shop.world.ledger.record_stripe_event(event["id"], event["type"], None, False, None, raw, None, None)
     events.process_event(shop.world.app, event["id"])
     assert (shop.world.balance, disputed["status"]) == (before, "needs_response")
+    assert shop.world.ledger.get_reversals(paid["id"])["disputed_credits"] == 100_000_000
+    assert shop.world.ledger.get_account(ACCOUNT)["status"] == "paused"
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["intent kept before", "intent not known yet"])
+def test_a_refund_whose_payment_nobody_announced_grants_it_and_takes_its_share_back(
+    shop: Shop, paid: dict[str, Any], known: bool
+) -> None:
+    before = shop.world.balance
+    if known:  # as a top-up keeps it, before it is charged
+        kept = "update billing.payments set stripe_payment_intent_id = %s where id = %s"
+        shop.world.query(kept, intent(shop, paid), paid["id"])
+    shop.client.v1.refunds.create({"payment_intent": intent(shop, paid), "amount": 100})
+    event = shop.client.v1.events.list({"type": "refund.created"}).data[0].to_dict()
+    raw = json.dumps(event).encode()
+    shop.world.ledger.record_stripe_event(event["id"], event["type"], None, False, None, raw, None, None)
+    events.process_event(shop.world.app, event["id"])
+    assert (shop.world.payment(paid["id"])["status"], shop.world.balance) == ("succeeded", before + 80)
 
 
 def test_the_refund_of_somebody_elses_payment_is_ignored(shop: Shop) -> None:
