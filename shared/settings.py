@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     supabase_url: str | None = Field(None, validation_alias="SUPABASE_URL")
     supabase_publishable_key: SecretStr | None = Field(None, validation_alias="SUPABASE_PUBLISHABLE_KEY")
     supabase_secret_key: SecretStr | None = Field(None, validation_alias="SUPABASE_SECRET_KEY")
+    supabase_jwt_secret: SecretStr | None = Field(None, min_length=32, validation_alias="SUPABASE_JWT_SECRET")
 
     redis_url: SecretStr = Field(validation_alias="REDIS_URL")
     broker_url: SecretStr | None = Field(None, validation_alias="BROKER_URL")

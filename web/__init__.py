@@ -13,8 +13,10 @@ from shared.stripe_client import StripeGateway, make_gateway
 from web import api, cli, docs, endpoints, health, local_login, pages, problems, security, webhooks
 from web.auth import Keyring
 from web.limits import RateLimiter
+from web.members import Memberships
 from web.services import EXTENSION, Services
 from web.startup import settings_or_exit
+from web.tokens import Tokens
 
 QUEUE_TIMEOUT_SECONDS = 0.5
 __all__ = ["create_app"]
@@ -43,6 +45,8 @@ def create_app(
         queue=queue or Queue(queues.make_broker(settings, timeout_seconds=QUEUE_TIMEOUT_SECONDS)),
         gateway=gateway or make_gateway(settings),
         keyring=Keyring(ledger.find_api_key),
+        tokens=Tokens(settings),
+        memberships=Memberships(ledger.find_membership),
         limiter=RateLimiter(settings),
     )
     security.register(app, settings)

@@ -1,4 +1,4 @@
-"""The declarative layer: an endpoint states its method, path, scope and models once.
+"""The declarative layer: an endpoint states its method, path, who may call it and models once.
 
 `@Endpoint(...)` puts it into REGISTRY; `register` makes Flask views of it that authenticate, validate, call
 and answer; web/openapi.py describes the same registry. A handler gets a Call and answers what the answer
@@ -7,6 +7,7 @@ model takes, or a Response.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,12 +17,15 @@ from pydantic import BaseModel, ValidationError
 from werkzeug.routing import BaseConverter
 
 from shared.errors import Refused
+from shared.member_models import Role
 from shared.models import ApiKey
 from web import bodies
-from web.auth import require_scope
+from web.auth import authenticate, require_scope
 from web.problems import invalid_request
 from web.services import Services, services
+from web.tokens import Member
 
+log = logging.getLogger(__name__)
 Handler = Callable[["Call"], Any]
 
 
@@ -35,6 +39,9 @@ class Endpoint:
     summary: str
     tag: str
     scope: str | None = None
+    """What an API key needs. None: no API key gets in."""
+    member_role: Role | None = None
+    """What a member needs in the account. None: no member gets in. Neither of the two: public."""
     params: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     body_optional: bool = False
@@ -75,34 +82,70 @@ class Call:
 
     endpoint: Endpoint
     services: Services
-    key: ApiKey | None
+    key: ApiKey | None = None
+    member: Member | None = None
+    account: str | None = None
+    """The account that was found to be meant; see account_id."""
     params: Any = None
     body: Any = None
     query: Any = None
 
     @property
     def api_key(self) -> ApiKey:
-        """The key of an endpoint that has a scope."""
+        """The key of an endpoint that lets no member in."""
         if self.key is None:
-            raise RuntimeError(f"{self.endpoint.path} has no scope")
+            raise RuntimeError(f"{self.endpoint.path} is not for API keys alone")
         return self.key
 
     @property
+    def person(self) -> Member:
+        """The member of an endpoint that lets no API key in."""
+        if self.member is None:
+            raise RuntimeError(f"{self.endpoint.path} is not for members alone")
+        return self.member
+
+    @property
     def actor(self) -> str:
-        """Who calls, for the audit log."""
+        """Who calls, for the audit log and the record of consents."""
+        if self.member:
+            return f"member:{self.member.user_id}"
         return f"api_key:{self.key['name']}" if self.key else "anonymous"
 
     @property
     def caller(self) -> str:
-        """Within which ids of requests are unique."""
+        """Within which ids of requests are unique. A member's are unique in each account."""
+        if self.member:
+            return f"member:{self.member.user_id}:{self.account}"
         return f"api_key:{self.key['id']}" if self.key else "anonymous"
 
     def respond(self, content: Any, status: int = 200) -> Response:
         """An answer with another status than 200, or one that is to be kept."""
         return respond(self.endpoint, content, status)
 
+    def limit(self, action: str) -> None:
+        """Counts a hit of the account, the address and the member; Refused rate_limited."""
+        member = self.member.user_id if self.member else None
+        self.services.limiter.check(action, self.account or "", request.remote_addr, member)
+
     def account_id(self, given: str | None) -> str:
-        """The account that the call is about: the key's own, or the one it names."""
+        """The account that the call is about: the caller's own, or the one it names.
+
+        Refused: account_required, unknown_account for those of others, role_missing when a member may not do this.
+        """
+        try:
+            self.account = self._bound(given) if self.member is None else self._own(self.member, given)
+        except Refused as refusal:
+            log.warning("refused: %s", refusal.code, extra={"actor": self.actor, "account": given})
+            raise
+        return self.account
+
+    def _own(self, member: Member, given: str | None) -> str:
+        needed = self.endpoint.member_role
+        if needed is None:
+            raise RuntimeError(f"{self.endpoint.path} lets no member in")
+        return self.services.memberships.resolve(member.user_id, given, needed)[0]
+
+    def _bound(self, given: str | None) -> str:
         bound = self.key["account_id"] if self.key else None
         if bound is None:
             if given is None:
@@ -134,10 +177,9 @@ def register(app: Flask) -> None:
 
 def _view(declared: Endpoint) -> Callable[..., Response]:
     def view(**params: str) -> Response:
-        call = Call(declared, services(), None)
-        if declared.scope is not None:
-            call.key = call.services.keyring.authenticate(request.headers.get("Authorization"))
-            require_scope(call.key, declared.scope)
+        call = Call(declared, services())
+        if declared.scope is not None or declared.member_role is not None:
+            _identify(call)
         if declared.params is not None:
             call.params = _validated(declared.params, params)
         if declared.query is not None or request.query_string:
@@ -150,6 +192,20 @@ def _view(declared: Endpoint) -> Callable[..., Response]:
         return result if isinstance(result, Response) else respond(declared, result)
 
     return view
+
+
+def _identify(call: Call) -> None:
+    """Who calls, and whether such a caller gets in at all. A member's role is looked up with the account."""
+    found = authenticate(call.services.keyring, call.services.tokens, request.headers.get("Authorization"))
+    if isinstance(found, Member):
+        call.member = found
+        if call.endpoint.member_role is None:
+            raise Refused("Only API keys may do this.", code="role_missing", status=403, role=None)
+    else:
+        call.key = found
+        if call.endpoint.scope is None:
+            raise Refused("Only members may ask this.", code="scope_missing", status=403, scope=None)
+        require_scope(found, call.endpoint.scope)
 
 
 def _query(declared: Endpoint) -> BaseModel | None:

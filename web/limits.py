@@ -1,4 +1,4 @@
-"""Rate limits of the routes that open something at Stripe: per account and per address, counted in Redis.
+"""Rate limits of the routes that open something at Stripe: per account, per member and per address, counted in Redis.
 
 The hot routes have none: API keys are not throttled. When Redis is away the limits are off, with a log line,
 since refusing purchases would do more harm. This is the engine of flask-limiter without its hooks, which run
@@ -20,6 +20,7 @@ from shared.errors import Refused
 from shared.settings import Settings
 
 PER_ACCOUNT = parse("10 per minute")
+PER_MEMBER = parse("10 per minute")
 PER_ADDRESS = parse("120 per minute")
 REDIS_TIMEOUT_SECONDS = 0.5
 
@@ -37,9 +38,11 @@ class RateLimiter:
         )
         self._limiter = FixedWindowRateLimiter(storage)
 
-    def check(self, action: str, account_id: str, address: str | None) -> None:
-        """Counts one hit; Refused rate_limited when the account or the address has had too many."""
+    def check(self, action: str, account_id: str, address: str | None, user_id: str | None = None) -> None:
+        """Counts one hit; Refused rate_limited when the account, the address or the member has had too many."""
         self._hit(PER_ACCOUNT, f"{action}:account", account_id)
+        if user_id is not None:
+            self._hit(PER_MEMBER, f"{action}:member", user_id)
         self._hit(PER_ADDRESS, f"{action}:address", address or "unknown")
 
     def _hit(self, item: RateLimitItem, *identity: str) -> None:

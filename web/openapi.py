@@ -17,12 +17,15 @@ _REF = "#/components/schemas/{model}"
 _DESCRIPTION = """Prepaid credits and automatic top-up for AI-agent platforms.
 
 Credits are decimal strings ("12.5"), money is `{"amount": 500, "currency": "usd"}` in minor units. A key that
-is bound to an account acts for it; an unbound one names the account in `account_id`. Errors are problem
-documents (RFC 9457) whose `code` is stable. A revoked key stops working within five seconds."""
+is bound to an account acts for it; an unbound one names the account in `account_id`. A member's access token acts for
+the member's account, or for the one in `account_id` when there are several. Errors are problem documents (RFC 9457)
+whose `code` is stable. A revoked key, and a role that was taken away, stop working within five seconds."""
 # Codes that endpoints name, beyond the ledger's refusals.
 CODES: dict[str, int] = dict(REFUSALS.values()) | {
     "unauthenticated": 401,
     "scope_missing": 403,
+    "role_missing": 403,
+    "identity_unavailable": 503,
     "malformed_json": 400,
     "invalid_request": 422,
     "unsupported_media_type": 415,
@@ -42,6 +45,13 @@ CODES: dict[str, int] = dict(REFUSALS.values()) | {
     "invalid_event": 400,
     "not_ready": 503,
 }
+_CALLERS = (
+    "unauthenticated",
+    "scope_missing",
+    "role_missing",
+    "identity_unavailable",
+    "database_unavailable",
+)
 _EVERY_BODY = (
     "malformed_json",
     "unsupported_media_type",
@@ -90,7 +100,13 @@ def build(base_url: str) -> dict[str, Any]:
                     "type": "http",
                     "scheme": "bearer",
                     "description": "An API key: rk_ and 48 digits.",
-                }
+                },
+                "member": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": "A member's access token of Supabase Auth.",
+                },
             },
         },
     }
@@ -122,8 +138,8 @@ def _operation(declared: Endpoint, path: str) -> dict[str, Any]:
         "tags": [declared.tag],
         "responses": _responses(declared),
     }
-    if declared.scope:
-        operation["security"] = [{"apiKey": []}]
+    if security := _security(declared):
+        operation["security"] = security
     parameters = [
         *_parameters("path", declared.params),
         *_parameters("query", declared.query),
@@ -148,7 +164,14 @@ def _operation(declared: Endpoint, path: str) -> dict[str, Any]:
 
 def _description(declared: Endpoint) -> str:
     text = inspect.cleandoc(declared.handler.__doc__ or "").replace("\n", " ")
-    return f"{text} Needs scope `{declared.scope}`." if declared.scope else text
+    needs = [f"a key with scope `{declared.scope}`"] if declared.scope else []
+    needs += [f"a member with role `{declared.member_role}`"] if declared.member_role else []
+    return f"{text} Needs {' or '.join(needs)}." if needs else text
+
+
+def _security(declared: Endpoint) -> list[dict[str, list[str]]]:
+    ways = {"apiKey": declared.scope, "member": declared.member_role}
+    return [{way: []} for way, needed in ways.items() if needed]
 
 
 def _parameters(place: str, model: type[BaseModel] | None) -> list[dict[str, Any]]:
@@ -184,7 +207,7 @@ def _responses(declared: Endpoint) -> dict[str, Any]:
                 **{kind: {"schema": {"type": "string"}} for kind in declared.also_answers},
             }
     codes = list(declared.errors)
-    codes += ["unauthenticated", "scope_missing", "database_unavailable"] if declared.scope else []
+    codes += _CALLERS if _security(declared) else ()
     codes += _EVERY_BODY if declared.body or declared.body_schema else ()
     codes += ["invalid_request"]
     by_status: dict[int, list[str]] = {}

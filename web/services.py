@@ -13,6 +13,8 @@ from shared.settings import Settings
 from shared.stripe_client import StripeGateway
 from web.auth import Keyring
 from web.limits import RateLimiter
+from web.members import Memberships
+from web.tokens import Tokens
 
 EXTENSION = "refill"
 
@@ -26,6 +28,8 @@ class Services:
     queue: Queue
     gateway: StripeGateway
     keyring: Keyring
+    tokens: Tokens
+    memberships: Memberships
     limiter: RateLimiter
 
 

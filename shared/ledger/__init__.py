@@ -17,6 +17,7 @@ from shared.ledger.calls import Page
 from shared.ledger.card_calls import CardCalls
 from shared.ledger.credit_calls import CreditCalls
 from shared.ledger.hold_calls import HoldCalls
+from shared.ledger.member_calls import MemberCalls
 from shared.ledger.payment_calls import PaymentCalls
 from shared.ledger.subscription_calls import SubscriptionCalls
 from shared.ledger.usage_calls import UsageCalls
@@ -36,5 +37,7 @@ def patient(settings: Settings, limit_ms: int) -> Iterator[Ledger]:
         database.close()
 
 
-class Ledger(CardCalls, CreditCalls, HoldCalls, PaymentCalls, SubscriptionCalls, UsageCalls, WorkCalls):
+class Ledger(
+    CardCalls, CreditCalls, HoldCalls, MemberCalls, PaymentCalls, SubscriptionCalls, UsageCalls, WorkCalls
+):
     """The SQL functions over one database seam."""

@@ -167,6 +167,7 @@ class AutoTopup(Answer):
     summary="Auto top-up: settings and state",
     tag="auto top-up",
     scope="read",
+    member_role="member",
     query=AccountQuery,
     answer=AutoTopup,
     errors=("unknown_account", "account_required"),
@@ -182,6 +183,7 @@ def get(call: Call) -> Any:
     summary="Switch auto top-up on or off, or change it",
     tag="auto top-up",
     scope="admin",
+    member_role="owner",
     body=AutoTopupSettings,
     example={
         "account_id": "acme",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from flask import Response, request
+from flask import Response
 from pydantic import Field, model_validator
 
 from web import idempotency, purchases, subscriptions
@@ -71,6 +71,7 @@ class PaymentPage(Page):
     summary="Buy a package, or subscribe to a plan, through Stripe Checkout",
     tag="billing",
     scope="admin",
+    member_role="admin",
     body=NewCheckout,
     example={"account_id": "acme", "package_id": "credits_250", "quantity": 1},
     answer=Checkout,
@@ -98,7 +99,7 @@ def open_checkout(call: Call) -> Response:
     """
     body: NewCheckout = call.body
     account_id = call.account_id(body.account_id)
-    call.services.limiter.check("checkout", account_id, request.remote_addr)
+    call.limit("checkout")
 
     def run(attempt: idempotency.Attempt) -> Response:
         if body.package_id is None:
@@ -141,6 +142,7 @@ def _subscribe(call: Call, attempt: idempotency.Attempt, account_id: str) -> Res
     summary="Payments with receipt links, newest first",
     tag="billing",
     scope="read",
+    member_role="member",
     query=PageQuery,
     answer=PaymentPage,
     errors=("unknown_account", "account_required", "not_found"),

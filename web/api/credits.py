@@ -50,6 +50,7 @@ class Balance(Answer):
     summary="Balance, lots, auto top-up and runway",
     tag="credits",
     scope="read",
+    member_role="member",
     query=AccountQuery,
     answer=Balance,
     errors=("unknown_account", "account_required"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from flask import Response, request
+from flask import Response
 from pydantic import Field
 
 from web import idempotency, purchases
@@ -35,6 +35,7 @@ class PaymentIntent(Answer):
     summary="Buy a package with Stripe.js",
     tag="billing",
     scope="admin",
+    member_role="admin",
     body=NewPaymentIntent,
     example={"account_id": "acme", "package_id": "credits_250", "quantity": 1},
     answer=PaymentIntent,
@@ -59,7 +60,7 @@ def create(call: Call) -> Response:
     """
     body: NewPaymentIntent = call.body
     account_id = call.account_id(body.account_id)
-    call.services.limiter.check("payment_intent", account_id, request.remote_addr)
+    call.limit("payment_intent")
 
     def run(attempt: idempotency.Attempt) -> Response:
         payment, secret = purchases.open_intent(

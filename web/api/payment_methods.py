@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from flask import Response, request
+from flask import Response
 from pydantic import Field, StringConstraints
 
 from shared import queue
@@ -76,6 +76,7 @@ class PortalSession(Answer):
     summary="Add a card",
     tag="payment methods",
     scope="admin",
+    member_role="owner",
     body=OfAccount,
     body_optional=True,
     example={"account_id": "acme"},
@@ -90,7 +91,7 @@ def add(call: Call) -> Response:
     """
     body: OfAccount = call.body
     account_id = call.account_id(body.account_id)
-    call.services.limiter.check("setup", account_id, request.remote_addr)
+    call.limit("setup")
 
     def run(attempt: idempotency.Attempt) -> Response:
         customer_id = purchases.customer_of(call.services, account_id)
@@ -107,6 +108,7 @@ def add(call: Call) -> Response:
     summary="Saved cards, the default first",
     tag="payment methods",
     scope="read",
+    member_role="member",
     query=AccountQuery,
     answer=PaymentMethodPage,
     errors=("unknown_account", "account_required"),
@@ -122,6 +124,7 @@ def index(call: Call) -> Any:
     summary="Charge this card from now on",
     tag="payment methods",
     scope="admin",
+    member_role="owner",
     params=MethodPath,
     body=OfAccount,
     body_optional=True,
@@ -145,6 +148,7 @@ def choose(call: Call) -> Any:
     summary="Remove a card",
     tag="payment methods",
     scope="admin",
+    member_role="owner",
     params=MethodPath,
     query=AccountQuery,
     answer=PaymentMethodPage,
@@ -172,6 +176,7 @@ def remove(call: Call) -> Any:
     summary="Open Stripe's Billing Portal",
     tag="payment methods",
     scope="admin",
+    member_role="owner",
     body=NewPortalSession,
     body_optional=True,
     example={"account_id": "acme", "return_path": "/billing"},
@@ -184,7 +189,7 @@ def portal(call: Call) -> Response:
     body: NewPortalSession = call.body
     account_id = call.account_id(body.account_id)
     back = purchases.own_url(call.services, call.services.settings.base_url + body.return_path, "return_path")
-    call.services.limiter.check("portal", account_id, request.remote_addr)
+    call.limit("portal")
 
     def run(_attempt: idempotency.Attempt) -> Response:
         customer_id = purchases.customer_of(call.services, account_id)

@@ -94,6 +94,7 @@ class Statement(Answer):
     summary="Statement of a month",
     tag="history",
     scope="read",
+    member_role="member",
     query=StatementQuery,
     answer=Statement,
     also_answers=("text/csv",),

@@ -1,0 +1,31 @@
+"""Rows about people: who is a member of what."""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+Role = Literal["member", "admin", "owner"]
+
+
+class Membership(TypedDict):
+    """find_membership. `several`: the user has several accounts and named none, so the others are null."""
+
+    account_id: str | None
+    role: Role | None
+    several: bool
+
+
+class MemberAccount(TypedDict):
+    """One account of list_memberships."""
+
+    account_id: str
+    name: str
+    role: Role
+
+
+class AccountMember(TypedDict):
+    """One member of list_members, set_member, remove_member."""
+
+    user_id: str
+    role: Role
+    created_at: str
