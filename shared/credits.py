@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 MICRO = 1_000_000
 MAX_MICRO = 1_000_000_000 * MICRO
@@ -38,3 +39,22 @@ def from_json(value: object) -> int:
     if micro > MAX_MICRO:
         raise ValueError("at most 1000000000 credits")
     return micro
+
+
+FIELDS = frozenset(
+    (
+        "available", "held", "balance", "debt", "credits", "threshold", "granted", "remaining", "settled", "used", "left",
+        "opening", "closing", "net", "credits_in", "credits_out", "filled", "drawn", "expired", "debt_opening",
+        "debt_closing", "level",
+    )
+)  # fmt: skip
+"""Names under which rows carry micro-credits."""
+
+
+def readable(value: Any, name: str = "") -> Any:
+    """A JSON value with the credits in it as decimal strings, by the names of their fields."""
+    if isinstance(value, dict):
+        return {key: readable(item, key) for key, item in value.items()}
+    if isinstance(value, list):
+        return [readable(item) for item in value]
+    return to_text(value) if name in FIELDS and type(value) is int else value

@@ -6,6 +6,7 @@ key, and another piece of work never does.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import secrets
 import uuid
@@ -37,6 +38,16 @@ def new_api_key() -> tuple[str, str]:
 def api_key_hash(key: str) -> bytes:
     """What is stored of an API key. SHA-256 is enough: the key has 192 random bits, so there is nothing to guess."""
     return hashlib.sha256(key.encode()).digest()
+
+
+def new_webhook_secret() -> str:
+    """A signing secret of webhooks out, in the form of Standard Webhooks: `whsec_` and 24 random bytes in base64."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
+
+
+def webhook_id(notice_id: int) -> str:
+    """The `webhook-id` of a notice: the same for every try and every endpoint, so that a receiver knows a repeat."""
+    return f"msg_{notice_id}"
 
 
 def customer_create(account_id: str, replaces: str | None) -> str:

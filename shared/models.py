@@ -252,6 +252,7 @@ class DueWork(TypedDict):
     topups: list[str]
     payments: list[str]
     notices: list[int]
+    """Deliveries of notices."""
 
 
 class Violation(TypedDict):

@@ -69,7 +69,7 @@ def configure(settings: Settings, process: str) -> None:
     handler.setFormatter(ReadableFormatter(process) if readable else JsonFormatter(process))
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     # Their information lines tell of single requests, which Refill's own lines do already.
-    for name in ("stripe", "httpx", "urllib3"):
+    for name in ("stripe", "httpx", "httpcore", "urllib3"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
     # It warns of every attempt to reconnect; the calls that fail meanwhile say the same once each.
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)

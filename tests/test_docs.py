@@ -14,7 +14,7 @@ from flask import Flask
 
 import web
 import workers
-from shared import errors, queue, stripe_client, usage_events
+from shared import errors, notices, queue, stripe_client, usage_events
 from shared.settings import Settings
 from web import cli, openapi, problems
 from web.cli.accounts import SCOPES
@@ -226,7 +226,8 @@ def test_every_metric_is_in_operations() -> None:
 
 def test_every_notice_is_in_operations() -> None:
     topics = {path.stem for path in (ROOT / "workers" / "notices").glob("*.txt")}
-    named = {word for word in coded(section(OPERATIONS, "Notices")) if "." in word} - {"billing.outbox"}
+    named = {word for word in coded(section(OPERATIONS, "Notices")) if re.fullmatch(r"[a-z]+\.[a-z_]+", word)}
+    named = {word for word in named if not word.startswith("billing.")}
     assert named == topics
 
 
@@ -283,3 +284,10 @@ def test_names_in_the_picture_exist() -> None:
     known |= set(re.findall(r"create table billing\.(\w+)", migrations))
     named = set(re.findall(r"[a-z]+_[a-z_]+", picture[1]))
     assert named <= known
+
+
+def test_every_topic_is_in_the_guide_with_its_fields() -> None:
+    listed = {coded(row[0])[0]: set(coded(row[2])) for row in rows(section(DOCS["docs/notices.md"], "Topics"))}
+    assert set(listed) == {*notices.ACCOUNT_TOPICS, notices.TEST}
+    for topic in notices.ACCOUNT_TOPICS:
+        assert set(notices.TOPICS[topic].fields) <= listed[topic], topic

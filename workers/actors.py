@@ -14,7 +14,7 @@ import dramatiq
 
 from shared import queue
 from shared.errors import Refused, Transient
-from workers import events, mail, maintenance, middleware, purchases, topups, usage
+from workers import delivery, events, maintenance, middleware, purchases, topups, usage
 from workers.app import App
 
 SECOND_MS = 1_000
@@ -37,7 +37,7 @@ def declare(app: App) -> dict[str, dramatiq.Actor[..., None]]:
         (queue.PROCESS_EVENT, events.process_event, {**stripe_row, "time_limit": STRIPE_LIMIT_MS}),
         (queue.CHECK_PAYMENT, purchases.check_payment, {"max_retries": 0, "time_limit": STRIPE_LIMIT_MS}),
         (queue.RECORD_USAGE, usage.record_usage, _usage_policy()),
-        (queue.SEND_NOTICE, mail.send_notice, {"max_retries": 0, "time_limit": 60 * SECOND_MS}),
+        (queue.SEND_NOTICE, delivery.send_notice, {"max_retries": 0, "time_limit": 60 * SECOND_MS}),
         (queue.SWEEP, maintenance.sweep, {"max_retries": 0, "time_limit": 120 * SECOND_MS}),
         (queue.RUN_CHECKS, maintenance.run_checks, {"max_retries": 0, "time_limit": 600 * SECOND_MS}),
     ]

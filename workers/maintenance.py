@@ -10,6 +10,7 @@ from typing import Any
 from shared import queue
 from shared.errors import QueueUnavailable, Transient
 from shared.ledger import patient
+from workers import delivery
 from workers.app import App
 
 log = logging.getLogger(__name__)
@@ -28,11 +29,12 @@ CHECKS_LIMIT_MS = 600_000
 
 
 def sweep(app: App) -> None:
-    """Enqueues what is due, expires lots and holds, books usage that has a price now, makes coming months' partitions.
+    """Plans notices, enqueues what is due, expires lots and holds, books usage that has a price now, and so on.
 
     A failing step stops no other.
     """
     result = {
+        "notices_planned": _step("notices", lambda: delivery.plan(app, ITEMS_MAX)),
         "enqueued": _step("due work", lambda: _enqueue_due(app)),
         "expired": _step("lot expiry", lambda: app.ledger.expire_lots(EXPIRY_ACCOUNTS_MAX)),
         "holds_expired": _step("hold expiry", lambda: _expire_holds(app)),

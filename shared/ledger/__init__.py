@@ -18,6 +18,7 @@ from shared.ledger.card_calls import CardCalls
 from shared.ledger.credit_calls import CreditCalls
 from shared.ledger.hold_calls import HoldCalls
 from shared.ledger.member_calls import MemberCalls
+from shared.ledger.notice_calls import NoticeCalls
 from shared.ledger.payment_calls import PaymentCalls
 from shared.ledger.subscription_calls import SubscriptionCalls
 from shared.ledger.usage_calls import UsageCalls
@@ -38,6 +39,14 @@ def patient(settings: Settings, limit_ms: int) -> Iterator[Ledger]:
 
 
 class Ledger(
-    CardCalls, CreditCalls, HoldCalls, MemberCalls, PaymentCalls, SubscriptionCalls, UsageCalls, WorkCalls
+    CardCalls,
+    CreditCalls,
+    HoldCalls,
+    MemberCalls,
+    NoticeCalls,
+    PaymentCalls,
+    SubscriptionCalls,
+    UsageCalls,
+    WorkCalls,
 ):
     """The SQL functions over one database seam."""

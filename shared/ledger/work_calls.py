@@ -1,4 +1,4 @@
-"""The inbox, notices, periodic work and repeated requests. One wrapper per SQL function; see shared.ledger."""
+"""The inbox, periodic work and repeated requests. One wrapper per SQL function; see shared.ledger."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shared.models import DueWork, StripeEvent, Violation
 
 
 class WorkCalls(Calls):
-    """The inbox, notices, periodic work and repeated requests."""
+    """The inbox, periodic work and repeated requests."""
 
     # Inbox
 
@@ -57,16 +57,6 @@ class WorkCalls(Calls):
     def replay_stripe_event(self, event_id: str, actor: str) -> dict[str, Any]:
         """Makes a finished or parked event due again; Refused not_found."""
         return self._call("replay_stripe_event", p_id=event_id, p_actor=actor)
-
-    # Notices
-
-    def claim_notice(self, notice_id: int) -> dict[str, Any] | None:
-        """Leases an outbox row: id, account_id, account_name, email, topic, payload, created_at."""
-        return self._call("claim_notice", p_id=notice_id)
-
-    def finish_notice(self, notice_id: int, state: str, reason: str | None) -> None:
-        """sent, skipped (no channel), or pending again after a failure, with doubling waits."""
-        self._call("finish_notice", p_id=notice_id, p_state=state, p_reason=reason)
 
     # Periodic work
 

@@ -32,9 +32,9 @@ begin
 
   update billing.credit_balances
      set balance = balance + p_credits,
-         next_expiry_at = case when p_credits > v_debt then least(next_expiry_at, p_expires_at) else next_expiry_at end,
-         low_since = case when balance + p_credits - held > low_threshold then null else low_since end
+         next_expiry_at = case when p_credits > v_debt then least(next_expiry_at, p_expires_at) else next_expiry_at end
    where account_id = p_account_id;
+  perform billing._rearm_low(p_account_id);
   perform billing._arm_topup(p_account_id);
   return v_txn;
 end $$;

@@ -35,8 +35,10 @@ begin
   values (v_account, p_kind, p_counter_account, -p_credits, v_balance.balance - p_credits, v_draws, 'payment', p_payment.id);
   update billing.credit_balances
      set balance = balance - p_credits,
-         next_expiry_at = case when v_own < 0 then least(next_expiry_at, v_lot.expires_at) else next_expiry_at end,
-         low_since = case when balance - p_credits - held > low_threshold then null else low_since end
+         next_expiry_at = case when v_own < 0 then least(next_expiry_at, v_lot.expires_at) else next_expiry_at end
    where account_id = v_account;
+  if p_credits < 0 then
+    perform billing._rearm_low(v_account);
+  end if;
   perform billing._mark_crossings(v_account);
 end $$;

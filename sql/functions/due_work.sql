@@ -12,6 +12,6 @@ create or replace function billing.due_work(p_limit integer)
         order by next_attempt_at limit p_limit) t), '[]'),
     'payments', coalesce((select jsonb_agg(id) from (select id from billing.payments
         where next_check_at <= now() and next_check_at < 'infinity' order by next_check_at limit p_limit) p), '[]'),
-    'notices', coalesce((select jsonb_agg(id) from (select id from billing.outbox
+    'notices', coalesce((select jsonb_agg(id) from (select id from billing.notice_deliveries
         where state = 'pending' and next_attempt_at <= now() order by next_attempt_at limit p_limit) o), '[]'));
 $$;

@@ -1,11 +1,24 @@
--- Ends a notice: sent, skipped (nobody to tell), or failed when it was tried eight times; pending leaves it to its back-off.
--- Callers: service. Idempotent.
+-- Ends a delivery: sent, skipped (nobody to tell), gone (the endpoint said 410, failed and off); pending was a failure: tried
+-- again later, eight times by mail and Slack, ten times to an endpoint, then failed. Callers: service. Idempotent.
+-- The waits of webhooks are those that the Standard Webhooks specification proposes; the others double (claim_notice).
 create or replace function billing.finish_notice(p_id bigint, p_state text, p_reason text)
   returns jsonb
-  language sql volatile security definer set search_path = '' as $$
-  update billing.outbox
-     set state = case when p_state = 'pending' and claims >= 8 then 'failed' else p_state end,
+  language plpgsql volatile security definer set search_path = '' as $$
+declare
+  v_waits    constant interval[] := '{5s, 5min, 30min, 2h, 5h, 10h, 14h, 20h, 24h}';
+  v_delivery billing.notice_deliveries;
+begin
+  update billing.notice_deliveries
+     set state = case when p_state = 'gone' then 'failed'
+                      when p_state = 'pending' and claims > case channel when 'webhook' then cardinality(v_waits) else 7 end
+                      then 'failed' else p_state end,
+         next_attempt_at = case when p_state = 'pending' and channel = 'webhook' then coalesce(now() + v_waits[claims], next_attempt_at)
+                                else next_attempt_at end,
          reason = p_reason, sent_at = case when p_state = 'sent' then now() end
    where id = p_id and state = 'pending'
-  returning to_jsonb(state);
-$$;
+  returning * into v_delivery;
+  if v_delivery.endpoint_id is not null then
+    perform billing._judge_endpoint(v_delivery.endpoint_id, p_state);
+  end if;
+  return to_jsonb(v_delivery.state);
+end $$;

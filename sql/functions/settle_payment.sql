@@ -43,7 +43,7 @@ begin
            paused_reason = nullif(paused_reason, 'authentication_required')
      where account_id = v_payment.account_id;
     perform billing._notify(v_payment.account_id, 'topup.succeeded', p_payment_id, jsonb_build_object(
-      'credits', v_payment.credits, 'amount', v_payment.amount, 'currency', v_payment.currency,
+      'payment_id', p_payment_id, 'credits', v_payment.credits, 'amount', v_payment.amount, 'currency', v_payment.currency,
       'receipt_url', v_payment.receipt_url));
   end if;
   perform billing._post_grant(v_payment.account_id, v_payment.purpose::billing.lot_kind,

@@ -50,42 +50,7 @@ def actor() -> str:
 
 def show(row: Any) -> None:
     """Prints a row as JSON, with credits as people read them."""
-    click.echo(json.dumps(_readable(row), indent=2, ensure_ascii=False))
-
-
-CREDIT_FIELDS = frozenset(
-    {
-        "available",
-        "held",
-        "balance",
-        "debt",
-        "credits",
-        "threshold",
-        "granted",
-        "remaining",
-        "settled",
-        "used",
-        "left",
-        "opening",
-        "closing",
-        "net",
-        "credits_in",
-        "credits_out",
-        "filled",
-        "drawn",
-        "expired",
-        "debt_opening",
-        "debt_closing",
-    }
-)
-
-
-def _readable(value: Any, name: str = "") -> Any:
-    if isinstance(value, dict):
-        return {key: _readable(item, key) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_readable(item) for item in value]
-    return credits.to_text(value) if name in CREDIT_FIELDS and type(value) is int else value
+    click.echo(json.dumps(credits.readable(row), indent=2, ensure_ascii=False))
 
 
 class Credits(click.ParamType[int]):
