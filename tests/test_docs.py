@@ -287,7 +287,9 @@ def test_names_in_the_picture_exist() -> None:
 
 
 def test_every_topic_is_in_the_guide_with_its_fields() -> None:
-    listed = {coded(row[0])[0]: set(coded(row[2])) for row in rows(section(DOCS["docs/notices.md"], "Topics"))}
+    listed = {
+        coded(row[0])[0]: set(coded(row[2])) for row in rows(section(DOCS["docs/notices.md"], "Topics"))
+    }
     assert set(listed) == {*notices.ACCOUNT_TOPICS, notices.TEST}
     for topic in notices.ACCOUNT_TOPICS:
         assert set(notices.TOPICS[topic].fields) <= listed[topic], topic
