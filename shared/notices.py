@@ -48,6 +48,7 @@ TOPICS: Final[dict[str, Topic]] = {
         "A department, member or agent reached its limit.",
         ("scope", "scope_id", "window", "credits", "used", "held", "left", "hard", "resets_at"),
     ),
+    "lot.expiring": Topic("Credits expire soon.", ("credits", "expires_at", "lots")),
     "payment.parked": Topic(
         "A payment differs from what was ordered; somebody looks at it.", ("payment_id", "reason"), slack=True
     ),

@@ -46,6 +46,7 @@ class Settings(BaseSettings):
 
     signup_credits: str = Field("0", validation_alias="SIGNUP_CREDITS")
     adjustment_approval_credits: str = Field("10000", validation_alias="ADJUSTMENT_APPROVAL_CREDITS")
+    lot_expiry_notice_days: int = Field(7, ge=1, le=365, validation_alias="LOT_EXPIRY_NOTICE_DAYS")
 
     sentry_dsn: SecretStr | None = Field(None, validation_alias="SENTRY_DSN")
     smtp_url: SecretStr | None = Field(None, validation_alias="SMTP_URL")

@@ -21,6 +21,7 @@ EXPIRY_ACCOUNTS_MAX = 500
 HOLD_ACCOUNTS_MAX = 50
 REPRICED_MAX = 1_000
 EXPIRING_CARDS_MAX = 500
+EXPIRING_LOTS_MAX = 500
 # Less than the time between two sweeps; the next one goes on where this one stopped.
 STEP_SECONDS_MAX = 20.0
 PARTITIONS_AHEAD = 3
@@ -29,7 +30,7 @@ CHECKS_LIMIT_MS = 600_000
 
 
 def sweep(app: App) -> None:
-    """Plans notices, enqueues what is due, expires lots and holds, books usage that has a price now, and so on.
+    """Plans notices, enqueues what is due, expires lots and holds, announces lots that expire soon, and so on.
 
     A failing step stops no other.
     """
@@ -42,6 +43,7 @@ def sweep(app: App) -> None:
         "cards_expiring": _step(
             "expiring cards", lambda: app.ledger.announce_expiring_cards(EXPIRING_CARDS_MAX)
         ),
+        "lots_expiring": _step("expiring lots", lambda: _announce_expiring_lots(app)),
         "partitions": _step("partitions", lambda: app.ledger.ensure_usage_partitions(PARTITIONS_AHEAD)),
     }
     app.ledger.finish_job(queue.SWEEP, result)
@@ -78,6 +80,12 @@ def _enqueue_due(app: App) -> dict[str, int]:
 def _expire_holds(app: App) -> int:
     """Expires every hold whose time is up; answers how many accounts it touched, one with many holds more than once."""
     return _until_done(lambda: app.ledger.expire_holds(HOLD_ACCOUNTS_MAX))
+
+
+def _announce_expiring_lots(app: App) -> int:
+    """Tells accounts of credits that expire soon; answers how many notices it wrote."""
+    days = app.settings.lot_expiry_notice_days
+    return _until_done(lambda: app.ledger.announce_expiring_lots(days, EXPIRING_LOTS_MAX))
 
 
 def _reprice_usage(app: App) -> int:

@@ -130,6 +130,22 @@ class CreditCalls(Calls):
         """The account's lots, newest first."""
         return self._call("list_lots", p_account_id=account_id, p_limit=limit, p_cursor=cursor)
 
+    def extend_lot(
+        self, account_id: str, lot_id: int, expires_at: str | None, reason: str, actor: str
+    ) -> dict[str, Any]:
+        """Lets a lot expire later, at an ISO 8601 time or never (None), and answers the lot.
+
+        Refused: unknown_account, not_found, invalid_value (an earlier time), state_conflict (it has expired).
+        """
+        return self._call(
+            "extend_lot",
+            p_account_id=account_id,
+            p_lot_id=lot_id,
+            p_expires_at=expires_at,
+            p_reason=reason,
+            p_actor=actor,
+        )
+
     def get_statement(self, account_id: str, month: date) -> dict[str, Any]:
         """The statement of the month that begins on a day (UTC): opening, net, closing, kinds, lots.
         Refused: unknown_account, invalid_value.

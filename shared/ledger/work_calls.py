@@ -80,6 +80,10 @@ class WorkCalls(Calls):
         """Expires lots of up to `limit` accounts; answers how many accounts it touched."""
         return self._call("expire_lots", p_limit=limit)
 
+    def announce_expiring_lots(self, days: int, limit: int) -> int:
+        """Tells accounts of credits that expire within `days`, once an expiry; answers how many notices it wrote."""
+        return self._call("announce_expiring_lots", p_days=days, p_limit=limit)
+
     def ensure_usage_partitions(self, months_ahead: int) -> int:
         """Creates the months of credit_usage that are missing; answers how many."""
         return self._call("ensure_usage_partitions", p_months_ahead=months_ahead)

@@ -80,6 +80,7 @@ def test_81_bound_key_never_sees_another_account(
         ("POST", "/api/credits/quote", {"action": "chat"}),
         ("PUT", "/api/credits/limits", {"scope": "agent", "scope_id": "a", "window": "day", "credits": "1"}),
         ("POST", "/api/credits/adjustments", {"amount": "1", "reason": "r"}),
+        ("POST", "/api/credits/lots/lot_1/extend", {"expires_at": None, "reason": "r"}),
         ("POST", "/api/billing/checkout-sessions", {"package_id": "credits_100"}),
         ("PUT", "/api/billing/auto-topup", {"enabled": False}),
     ):

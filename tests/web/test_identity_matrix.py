@@ -83,6 +83,13 @@ ROWS: dict[tuple[str, str], Row | None] = {
     ("POST", "/api/credits/adjustments"): Row(
         None, CREATED, {"account_id": "acme", "amount": "1", "reason": "r"}, ""
     ),
+    ("POST", "/api/credits/lots/{id}/extend"): Row(
+        None,
+        (404, "not_found"),
+        {"account_id": "acme", "expires_at": None, "reason": "r"},
+        "",
+        "lot_999",
+    ),
     ("POST", "/api/credits/holds"): Row(None, CREATED, {"account_id": "acme", "amount": "1"}, ""),
     ("POST", "/api/credits/holds/{id}/extend"): HOLD,
     ("POST", "/api/credits/holds/{id}/settle"): HOLD._replace(body={"account_id": "acme", "amount": "1"}),

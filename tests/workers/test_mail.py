@@ -40,6 +40,8 @@ PAYLOADS: dict[str, dict[str, Any]] = {
     "balance.low": {"available": 9_500_000, "level": 20_000_000, "auto_topup": False},
     "payment.parked": {"payment_id": "pay_1"},
     "card.expiring": {"brand": "visa", "last4": "4242", "exp_month": 1, "exp_year": 2027, "auto_topup": True},
+    "lot.expiring": {"credits": 12_500_000, "expires_at": "2027-01-01T00:00:00+00:00", "lots": [
+        {"id": "lot_1", "remaining": 12_500_000, "expires_at": "2027-01-01T00:00:00+00:00"}]},
     "limit.reached": {"scope": "agent", "scope_id": "scout", "window": "day", "credits": 50_000_000,
                       "used": 50_250_000, "hard": True, "resets_at": "2027-01-01T00:00:00+00:00"},
     "operations.usage_unpriced": {"code": "unknown_model", "action": "chat", "model": "new-1", "events": 3,

@@ -187,3 +187,13 @@ def test_scheduler_survives_a_database_that_is_away(
 def test_scheduler_survives_a_queue_that_is_away(world: World) -> None:
     world.queue.error = QueueUnavailable("down")
     assert scheduler.tick(world.app) == []
+
+
+def test_sweep_announces_lots_that_expire_soon(world: World) -> None:
+    world.query(
+        "update billing.credit_lots set expires_at = now() + interval '6 days' where account_id = %s", ACCOUNT
+    )
+    for _ in range(2):
+        maintenance.sweep(world.app)
+    (notice,) = world.notices("lot.expiring")
+    assert notice["payload"]["credits"] == 100 * CREDIT

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from web.cli import accounts, operations, prices, spending, statements, usage_months
+from web.cli import accounts, lots, operations, prices, spending, statements, usage_months
 
 
 def register(app: Flask) -> None:
@@ -18,6 +18,7 @@ def register(app: Flask) -> None:
         operations.events,
         operations.topups,
         prices.actions,
+        lots.lots,
         spending.holds,
         spending.limits,
         spending.usage,
