@@ -176,6 +176,7 @@ class Payment(TypedDict):
     paid_at: str | None
     refunded_credits: int
     disputed_credits: int
+    forgone_credits: int
     overdue: bool
 
 

@@ -30,7 +30,7 @@ class Topic:
 
 
 _MONEY = ("payment_id", "credits", "amount", "currency")
-_DISPUTE = ("payment_id", "amount", "currency", "status", "reason")
+_DISPUTE = ("payment_id", "invoice_id", "amount", "currency", "status", "reason")
 
 TOPICS: Final[dict[str, Topic]] = {
     "balance.low": Topic(
@@ -52,7 +52,7 @@ TOPICS: Final[dict[str, Topic]] = {
     "payment.parked": Topic(
         "A payment differs from what was ordered; somebody looks at it.", ("payment_id", "reason"), slack=True
     ),
-    "payment.refunded": Topic("A payment was refunded, and its credits taken back.", _MONEY),
+    "payment.refunded": Topic("A payment was refunded, and its credits taken back.", ("invoice_id", *_MONEY)),
     "subscription.credits_granted": Topic(
         "A paid cycle of a plan granted its credits.",
         ("credits", "plan", "amount", "currency", "period_end", "credits_expire"),

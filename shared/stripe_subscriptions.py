@@ -6,7 +6,7 @@ Nothing here changes a subscription: customers do that in Stripe's Billing Porta
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -99,6 +99,26 @@ def retrieve_invoice(client: stripe.StripeClient, invoice_id: str) -> StripeData
             lines = client.v1.invoices.line_items.list(invoice_id, {"limit": LINES_PAGE})
             invoice["lines"]["data"] = [line.to_dict() for line in lines.auto_paging_iter()]
     return invoice
+
+
+def invoices_of_intent(client: stripe.StripeClient, intent_id: str) -> list[str]:
+    """The invoices that a PaymentIntent pays. Since `basil` only invoice payments say so; one may pay several
+    (docs.stripe.com/api/invoice-payment).
+    """
+    query: Any = {"payment": {"type": "payment_intent", "payment_intent": intent_id}, "limit": LINES_PAGE}
+    return _parts(client, query, lambda payment: id_of(payment["invoice"]))
+
+
+def intents_of_invoice(client: stripe.StripeClient, invoice_id: str) -> list[str]:
+    """The PaymentIntents that pay an invoice: more than one when it is paid in parts."""
+    query: Any = {"invoice": invoice_id, "limit": LINES_PAGE}
+    return _parts(client, query, lambda payment: id_of(payment["payment"].get("payment_intent")))
+
+
+def _parts(client: stripe.StripeClient, query: Any, part: Callable[[StripeData], str | None]) -> list[str]:
+    with _translated():
+        payments = client.v1.invoice_payments.list(query).auto_paging_iter()
+        return sorted({found for payment in payments if (found := part(payment.to_dict()))})
 
 
 def facts_of_subscription(subscription: StripeData) -> StripeData:

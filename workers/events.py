@@ -8,29 +8,21 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Final, NoReturn
 
 from shared import queue
 from shared.errors import Refused, StripeUnavailable
-from shared.models import Payment, StripeEvent
+from shared.models import StripeEvent
 from shared.observability import log_context
 from shared.stripe_client import StripeBusy, StripeRefused
 from shared.stripe_facts import StripeData, id_of
 from workers import cards, purchases, reversals, subscriptions
 from workers.app import App
+from workers.identify import Malformed, checked_id, payment_of
+from workers.subscriptions import NOT_OURS, End
 
 log = logging.getLogger(__name__)
-
-End = tuple[Literal["done", "ignored", "parked"], str | None]
-"""How an event ends, and why."""
-
-_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,255}", re.ASCII)
-
-
-class Malformed(Exception):
-    """The stored body is not an event that can be worked on; the text says why."""
 
 
 def process_event(app: App, event_id: str) -> None:
@@ -71,7 +63,7 @@ def judge(app: App, event: StripeEvent) -> End:
     subject = data.get("object") if isinstance(data, dict) else None
     if not isinstance(subject, dict):
         raise Malformed("no object")
-    _checked_id(subject.get("id"))
+    checked_id(subject.get("id"))
     return handler(app, subject)
 
 
@@ -87,14 +79,14 @@ def read_body(raw: bytes) -> StripeData:
 
 
 def _checkout(app: App, subject: StripeData) -> End:
-    payment, end = _payment_of(app, subject)
+    payment, end = payment_of(app, subject)
     if payment is None:
         return end
     return _end(purchases.judge_session(app, payment, app.gateway.retrieve_session(subject["id"])))
 
 
 def _payment_intent(app: App, subject: StripeData) -> End:
-    payment, end = _payment_of(app, subject)
+    payment, end = payment_of(app, subject)
     if payment is None:
         return end
     intent = app.gateway.retrieve_intent(subject["id"])
@@ -108,42 +100,35 @@ def _payment_intent(app: App, subject: StripeData) -> End:
 
 def _reversal(app: App, subject: StripeData) -> End:
     """A charge, refund or dispute."""
-    payment, intent, end = _reversed_payment(app, subject)
-    if payment is None or intent is None:
-        return end
-    reversals.follow(app, payment, intent)
-    return "done", None
+    intent_id = _intent_of(app, subject)
+    return NOT_OURS if intent_id is None else _about(reversals.follow_intent(app, intent_id))
 
 
 def _fraud_warning(app: App, subject: StripeData) -> End:
-    payment, _intent, end = _reversed_payment(app, subject)
-    if payment is None:
-        return end
-    app.ledger.warn_of_fraud(subject["id"], payment["id"], subject.get("fraud_type"))
-    return "done", None
+    intent_id = _intent_of(app, subject)
+    if intent_id is None:
+        return NOT_OURS
+    return _about(reversals.warn(app, intent_id, subject["id"], subject.get("fraud_type")))
 
 
-def _reversed_payment(app: App, subject: StripeData) -> tuple[Payment | None, str | None, End]:
-    """The payment that an object is about, found through its PaymentIntent, and granted before anything is taken back."""
+def _intent_of(app: App, subject: StripeData) -> str | None:
+    """The PaymentIntent that an object is about, if need be asked for by its charge."""
     intent_id = id_of(subject.get("payment_intent"))
     charge_id = id_of(subject.get("charge"))
     if intent_id is None and charge_id is not None:
-        intent_id = app.gateway.intent_of_charge(charge_id)
-    if intent_id is None:
-        return None, None, ("ignored", "not_ours")
-    payment = app.ledger.find_payment(_checked_id(intent_id))
-    if payment is None or payment["status"] in ("open", "processing"):
-        intent = app.gateway.retrieve_intent(intent_id)
-        payment, end = _payment_of(app, intent)
-        if payment is None:
-            return None, None, end
-        purchases.judge_intent(app, payment, intent, retry_possible=True)
-    return payment, intent_id, ("done", None)
+        intent_id = app.gateway.intent_of_charge(checked_id(charge_id))
+    return None if intent_id is None else checked_id(intent_id)
+
+
+def _about(outcome: str) -> End:
+    if outcome in ("payment", "invoice"):
+        return "done", None
+    return NOT_OURS if outcome == "not_ours" else ("parked", outcome)
 
 
 def _customer_deleted(app: App, subject: StripeData) -> End:
     if app.ledger.mark_customer_deleted(subject["id"]) is None:
-        return "ignored", "not_ours"
+        return NOT_OURS
     return "done", None
 
 
@@ -184,35 +169,9 @@ HANDLERS: Final[dict[str, Handler]] = {
 }
 
 
-def _payment_of(app: App, subject: StripeData) -> tuple[Payment | None, End]:
-    """The payments row of a Session or PaymentIntent; or None, and how the event then ends.
-
-    Stripe's objects without our metadata belong to something else, a subscription or the Dashboard.
-    """
-    metadata = subject.get("metadata")
-    named = metadata.get("refill_payment_id") if isinstance(metadata, dict) else None
-    found = app.ledger.find_payment(subject["id"])
-    if named is None or not isinstance(metadata, dict):
-        return found, ("ignored", "not_ours")
-    payment = app.ledger.get_payment(_checked_id(named))
-    if payment is None:
-        return None, ("parked", "unknown_payment")
-    if metadata.get("refill_account_id") != payment["account_id"]:
-        return None, ("parked", "account_mismatch")
-    if found is not None and found["id"] != payment["id"]:
-        return None, ("parked", "payment_mismatch")
-    return payment, ("done", None)
-
-
 def _end(verdict: purchases.Verdict) -> End:
     outcome, reason = verdict
     return ("parked", reason) if outcome == "parked" else ("done", reason)
-
-
-def _checked_id(value: Any) -> str:
-    if not isinstance(value, str) or _ID.fullmatch(value) is None:
-        raise Malformed("no usable id")
-    return value
 
 
 def _refuse_constant(name: str) -> NoReturn:

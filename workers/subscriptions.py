@@ -7,7 +7,7 @@ it, so that either event alone is enough.
 from __future__ import annotations
 
 import logging
-from typing import Literal
+from typing import Final, Literal
 
 from shared import stripe_subscriptions as at_stripe
 from shared.errors import StripeUnavailable
@@ -19,21 +19,21 @@ log = logging.getLogger(__name__)
 READINGS_MAX = 5
 
 End = tuple[Literal["done", "ignored", "parked"], str | None]
-"""How an event ends, and why; as in workers/events.py."""
-_NOT_OURS: End = ("ignored", "not_ours")
+"""How an event ends, and why."""
+NOT_OURS: Final[End] = ("ignored", "not_ours")
 
 
 def subscription_changed(app: App, subject: StripeData) -> End:
     """What customer.subscription.created, updated and deleted are about."""
     if not _is_ours(app, subject):
-        return _NOT_OURS
+        return NOT_OURS
     return follow_subscription(app, subject["id"])
 
 
 def invoice_changed(app: App, subject: StripeData) -> End:
     """What invoice.finalized, paid, payment_failed and voided are about."""
     if not _is_ours(app, subject):
-        return _NOT_OURS
+        return NOT_OURS
     return follow_invoice(app, subject["id"])
 
 
@@ -82,5 +82,5 @@ def _is_ours(app: App, subject: StripeData) -> bool:
 
 def _end(outcome: str) -> End:
     if outcome == "not_ours":
-        return _NOT_OURS
+        return NOT_OURS
     return ("parked", "account_mismatch") if outcome == "parked" else ("done", None)

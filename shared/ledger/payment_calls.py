@@ -83,24 +83,41 @@ class PaymentCalls(Calls):
         """processing, failed or canceled, unless the payment has already succeeded or was parked."""
         return self._call("fail_payment", p_payment_id=payment_id, p_status=status, p_reason=reason)
 
-    def get_reversals(self, payment_id: str) -> dict[str, Any]:
-        """A payment's refunds, disputes and warnings as mirrored: version, refunded_credits, disputed_credits, reversals.
-        Refused not_found.
+    def get_reversals(self, payment_id: str | None, invoice_id: str | None = None) -> dict[str, Any]:
+        """Refunds, disputes and warnings of a payment or of an invoice (one id), as mirrored: version, refunded_credits,
+        disputed_credits, reversals. Refused not_found.
         """
-        return self._call("get_reversals", p_payment_id=payment_id)
+        return self._call("get_reversals", p_payment_id=payment_id, p_invoice_id=invoice_id)
 
-    def reverse_payment(self, payment_id: str, version: int, facts: dict[str, Any]) -> Reversal:
-        """Takes credits back, or gives them back, by all that Stripe says of the payment's refunds and disputes now.
+    def reverse_payment(
+        self, payment_id: str | None, version: int, facts: dict[str, Any], invoice_id: str | None = None
+    ) -> Reversal:
+        """Takes credits back, or gives them back, by all that Stripe says of the refunds and disputes of a payment or of an
+        invoice (one id) now.
 
         facts: refunds [{id, amount, status, reason, created}], disputes [the same and withdrawn]. version: of
         get_reversals before Stripe was read; outcome stale asks to read both again. Refused not_found.
         """
-        return self._call("reverse_payment", p_payment_id=payment_id, p_version=version, p_facts=Json(facts))
-
-    def warn_of_fraud(self, warning_id: str, payment_id: str, fraud_type: str | None) -> dict[str, Any]:
-        """An early fraud warning: automatic charges pause, operators are told. Refused not_found."""
         return self._call(
-            "warn_of_fraud", p_warning_id=warning_id, p_payment_id=payment_id, p_fraud_type=fraud_type
+            "reverse_payment",
+            p_payment_id=payment_id,
+            p_version=version,
+            p_facts=Json(facts),
+            p_invoice_id=invoice_id,
+        )
+
+    def warn_of_fraud(
+        self, warning_id: str, payment_id: str | None, fraud_type: str | None, invoice_id: str | None = None
+    ) -> dict[str, Any]:
+        """An early fraud warning of a payment or of an invoice (one id): automatic charges pause, operators are told.
+        Refused not_found.
+        """
+        return self._call(
+            "warn_of_fraud",
+            p_warning_id=warning_id,
+            p_payment_id=payment_id,
+            p_fraud_type=fraud_type,
+            p_invoice_id=invoice_id,
         )
 
     def postpone_payment_check(self, payment_id: str) -> None:

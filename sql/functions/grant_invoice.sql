@@ -28,6 +28,7 @@ begin
       loop
         v_credits := v_credits + billing._grant_invoice_line(v_account, p_facts, v_line);
       end loop;
+      perform billing._apply_reversals(null, p_facts->>'id'); -- of which Stripe told before
     end if;
     v_outcome := case when v_credits > 0 then 'granted' else 'nothing' end;
   end if;

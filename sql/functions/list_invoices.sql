@@ -13,7 +13,7 @@ begin
     end if;
   end if;
   return (
-    select billing._page(p_limit, jsonb_agg(to_jsonb(i) - 'version' order by i.occurred_at desc, i.id desc), 'id')
+    select billing._page(p_limit, jsonb_agg(to_jsonb(i) - 'version' - 'reversals_version' order by i.occurred_at desc, i.id desc), 'id')
       from (select * from billing.invoices
              where account_id = p_account_id
                and (p_cursor is null or (occurred_at, id) < (v_before.occurred_at, v_before.id))

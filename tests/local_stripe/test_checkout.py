@@ -279,6 +279,23 @@ def test_a_subscription_starts_with_a_paid_invoice_and_renews(
     assert types == ["checkout.session.completed"]
 
 
+def test_the_invoice_of_a_payment_is_found_on_any_page_of_invoice_payments(
+    client: Client, customer: stripe.Customer, server: LocalStripe
+) -> None:
+    """Since basil neither a PaymentIntent nor a charge names its invoice."""
+    done = server.control.pay_checkout(subscribe(client, customer))
+    first = client.v1.subscriptions.retrieve(done["subscription"]).latest_invoice
+    for _ in range(11):
+        server.control.renew(done["subscription"])
+    (payment,) = client.v1.invoice_payments.list({"invoice": str(first)}).data
+    intent = str(payment.payment.payment_intent)
+    found = client.v1.invoice_payments.list({"payment": {"type": "payment_intent", "payment_intent": intent}})
+    assert [(one.invoice, one.status, one.amount_paid) for one in found.data] == [(first, "paid", 2000)]
+    assert client.v1.invoice_payments.list({"invoice": str(first), "status": "open"}).data == []
+    none = {"type": "payment_intent", "payment_intent": "pi_unknown"}
+    assert client.v1.invoice_payments.list({"payment": none}).data == []
+
+
 def test_a_renewal_that_is_declined_is_past_due(
     client: Client, customer: stripe.Customer, server: LocalStripe
 ) -> None:

@@ -134,6 +134,16 @@ def test_every_topic_has_a_text(settings: Settings, topic: str) -> None:
         assert "$10.50" in text
 
 
+@pytest.mark.parametrize(
+    "topic", ["payment.refunded", "dispute.opened", "dispute.closed", "operations.fraud_warning"]
+)
+def test_mail_about_an_invoice_names_it(settings: Settings, topic: str) -> None:
+    payload = PAYLOADS[topic] | {"payment_id": None, "invoice_id": "in_1"}
+    text = part(mail.compose(settings, notice(topic) | {"payload": payload}))
+    assert "invoice in_1" in text
+    assert "None" not in text
+
+
 def test_templates_are_for_topics_that_exist() -> None:
     names = {path.stem for path in (Path(mail.__file__).parent / "notices").glob("*.txt")}
     assert names == set(PAYLOADS) == set(TOPICS)

@@ -39,11 +39,15 @@ def list_invoices(call: Call) -> Obj:
 def list_invoice_payments(call: Call) -> Obj:
     params = call.params
     wanted: dict[str, Any] = params.get("payment") or {}
-    found = page(call, "invoice_payment", "/v1/invoice_payments", invoice=params.get("invoice"))
-    if wanted.get("payment_intent"):
-        keep = wanted["payment_intent"]
-        found["data"] = [item for item in found["data"] if item["payment"].get("payment_intent") == keep]
-    return found
+    equals = {f"payment.{name}": value for name, value in wanted.items()}
+    return page(
+        call,
+        "invoice_payment",
+        "/v1/invoice_payments",
+        invoice=params.get("invoice"),
+        status=params.get("status"),
+        **equals,
+    )
 
 
 @route("get", "/v1/subscriptions/{subscription_exposed_id}")
