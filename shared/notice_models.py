@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 
 class Notice(TypedDict):
@@ -50,6 +50,8 @@ class WebhookEndpoint(TypedDict):
     disabled_reason: str | None
     failing_since: str | None
     created_at: str
+    is_new: NotRequired[bool]
+    """create_webhook_endpoint: the secret is the one that was given."""
 
 
 class LowLevels(TypedDict):

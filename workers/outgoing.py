@@ -7,7 +7,6 @@ name which resolves to another one a moment later changes nothing.
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import socket
 import ssl
 import time
@@ -17,10 +16,11 @@ from urllib.parse import urlsplit
 
 import httpcore
 
+from shared.webhook_urls import is_public
+
 TOTAL_SECONDS: Final = 20.0
 CONNECT_SECONDS: Final = 5.0
 RESPONSE_BYTES_MAX: Final = 65_536
-NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 
 
 class Undelivered(Exception):
@@ -57,18 +57,6 @@ def post(url: str, content: bytes, headers: dict[str, str], *, public_only: bool
         ) from error
     except (ValueError, UnicodeError) as error:
         raise Undelivered("bad_url") from error
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is one of the internet, also behind the forms that carry an IPv4 address inside."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo and ip.teredo[1])
-        if ip in NAT64:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner:
-            return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast
 
 
 def _drop(parts: Iterable[bytes]) -> None:

@@ -49,7 +49,7 @@ class NoticeCalls(Calls):
         secret: str,
         actor: str,
     ) -> WebhookEndpoint:
-        """Registers an endpoint, once per id; Refused unknown_account, state_conflict (20 are registered)."""
+        """Registers an endpoint, once per id; Refused unknown_account, idempotency_conflict, state_conflict (20)."""
         return self._call(
             "create_webhook_endpoint",
             p_id=endpoint_id,
@@ -91,7 +91,7 @@ class NoticeCalls(Calls):
         )
 
     def list_webhook_deliveries(
-        self, endpoint_id: str, account_id: str | None, limit: int, cursor: int | None
+        self, endpoint_id: str, account_id: str | None, limit: int, cursor: str | None
     ) -> Page:
         """What was sent to an endpoint, or is to be, newest first."""
         return self._call(

@@ -47,6 +47,9 @@ READ = Row("member")
 MEMBERS = Row("owner", query="", id="acme")
 CARD = Row("owner", (404, "not_found"), {"account_id": "acme"}, "", "pm_none")
 HOLD = Row(None, OK, {"account_id": "acme"}, "", "h1")
+# Endpoints of others and those that do not exist look the same.
+HOOKS = "/api/billing/webhook-endpoints"
+HOOK = Row(None, (404, "not_found"), {}, "", "whe_" + "0" * 32, foreign_key=(404, "not_found"))
 USE = {"account_id": "acme", "action": "chat"}
 BUY = {"account_id": "acme", "package_id": "credits_100"}
 ROWS: dict[tuple[str, str], Row | None] = {
@@ -103,6 +106,20 @@ ROWS: dict[tuple[str, str], Row | None] = {
         {"account_id": "acme", "scope": "agent", "scope_id": "a", "window": "day", "credits": "1"},
         "",
     ),
+    ("GET", "/api/credits/low-balance-levels"): READ,
+    ("PUT", "/api/credits/low-balance-levels"): Row("admin", OK, {"account_id": "acme", "levels": ["5"]}, ""),
+    ("GET", "/api/billing/notice-preferences"): READ,
+    ("PUT", "/api/billing/notice-preferences"): Row(
+        "admin", OK, {"account_id": "acme", "topic": "topup.succeeded", "enabled": False}, ""
+    ),
+    ("POST", HOOKS): Row(None, CREATED, {"account_id": "acme", "url": "https://platform.example/"}, ""),
+    ("GET", HOOKS): Row(None),
+    ("DELETE", f"{HOOKS}/{{id}}"): HOOK._replace(body=None),
+    ("POST", f"{HOOKS}/{{id}}/enable"): HOOK,
+    ("POST", f"{HOOKS}/{{id}}/test"): HOOK,
+    ("POST", f"{HOOKS}/{{id}}/roll-secret"): HOOK,
+    ("POST", f"{HOOKS}/{{id}}/replay"): HOOK._replace(body={"since": "2100-01-01T00:00:00Z"}),
+    ("GET", f"{HOOKS}/{{id}}/deliveries"): HOOK._replace(body=None),
     ("POST", "/api/billing/checkout-sessions"): Row("admin", CREATED, BUY, ""),
     ("POST", "/api/create-payment-intent"): Row("admin", CREATED, BUY, ""),
     ("PUT", "/api/billing/auto-topup"): Row("owner", OK, {"account_id": "acme", "enabled": False}, ""),

@@ -226,6 +226,36 @@ CASES: list[tuple[str, str, dict[str, Any], dict[str, tuple[Any, ...]]]] = [
             ),
         },
     ),
+    (
+        "POST",
+        "/api/billing/webhook-endpoints",
+        {"account_id": "acme", "url": "https://platform.example/"},
+        {
+            "account_id": TEXTS,
+            "url": (*TEXTS, None),
+            "topics": (1, "x", [], ["x"], [1], {}, ["webhook.test"]),
+        },
+    ),
+    (
+        "PUT",
+        "/api/billing/notice-preferences",
+        {"account_id": "acme", "topic": "topup.succeeded", "enabled": True},
+        {
+            "account_id": TEXTS,
+            "topic": (*TEXTS, None),
+            "channel": (1, "slack", "", []),
+            "enabled": (0, 1, "true", None),
+        },
+    ),
+    (
+        "PUT",
+        "/api/credits/low-balance-levels",
+        {"account_id": "acme", "levels": ["5"]},
+        {
+            "account_id": TEXTS,
+            "levels": (None, 1, "x", {}, ["1"] * 6, *([value] for value in AMOUNTS if value not in (0, "0"))),
+        },
+    ),
 ]
 
 

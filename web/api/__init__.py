@@ -11,12 +11,14 @@ from web.api import (
     limits,
     lots,
     members,
+    notices,
     payment_intents,
     payment_methods,
     rate_cards,
     statement,
     subscriptions,
     usage,
+    webhook_endpoints,
 )
 
 __all__ = [
@@ -30,10 +32,12 @@ __all__ = [
     "limits",
     "lots",
     "members",
+    "notices",
     "payment_intents",
     "payment_methods",
     "rate_cards",
     "statement",
     "subscriptions",
     "usage",
+    "webhook_endpoints",
 ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from web.cli import accounts, lots, operations, prices, spending, statements, usage_months
+from web.cli import accounts, lots, notices, operations, prices, spending, statements, usage_months
 
 
 def register(app: Flask) -> None:
@@ -19,6 +19,8 @@ def register(app: Flask) -> None:
         operations.topups,
         prices.actions,
         lots.lots,
+        notices.notices,
+        notices.webhooks,
         spending.holds,
         spending.limits,
         spending.usage,
