@@ -19,7 +19,7 @@ run: setup ## everything on embedded defaults, on http://localhost:8000, with de
 demo: setup ## buy, spend, be charged once, refund: unattended, exit status 0 if the books are right
 	@$(PY) -m local.demo
 
-services: setup ## only PostgreSQL, Redis and the local Stripe; settings in .local/services.env
+services: setup ## only PostgreSQL, Redis, the local Stripe and Supabase Auth; settings in .local/services.env
 	@$(PY) -m local.services
 
 test: setup browser ## all tests

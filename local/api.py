@@ -50,6 +50,11 @@ class Api:
         body = {"id": self.account_id, "name": name, "email": email}
         return self._json(self._http.post("/api/accounts", json=body))
 
+    def set_member(self, user_id: str, role: str) -> Any:
+        """Make a person a member of the account."""
+        body = {"user_id": user_id, "role": role}
+        return self._json(self._http.put(f"/api/accounts/{self.account_id}/members", json=body))
+
     def available(self) -> Decimal:
         """The credits that may be spent now."""
         return Decimal(self.get("/api/credits/balance")["available"])

@@ -278,7 +278,7 @@ def tell(demo: Demo) -> None:
 def main() -> int:
     """Run the demo; 1 when anything is not as it must be."""
     started = time.monotonic()
-    print("Starting PostgreSQL, Redis, the local Stripe, web, payments, worker, scheduler", flush=True)
+    print("Starting PostgreSQL, Redis, local Stripe, Supabase, web, payments, worker, scheduler", flush=True)
     stack = Stack(settings={"SIGNUP_CREDITS": str(SIGNUP)}, report=print)
     try:
         with stack:

@@ -27,10 +27,13 @@ from local.stack import Stack
 from local.story import Story
 from local.traffic import Traffic
 from shared.settings import Settings
+from supabase import create_client
 from web.api.auto_topup import CONSENT_TEXT_VERSION
 from web.local_login import login_url
 
 ACCOUNT = "demo"
+PEOPLE = {"owner": "owner@example.com", "admin": "admin@example.com", "member": "member@example.com"}
+PASSWORD = "local-password"  # noqa: S105  # of people who exist on this machine alone
 SIGNUP_CREDITS = "50"
 SCOPES = "accounts,spend,usage,read,admin"
 PACKAGE = "credits_100"
@@ -71,7 +74,7 @@ def run(directory: Path, port: int) -> None:
     """Start, prepare the demo account, tell its story, stop."""
     started = time.monotonic()
     wait_for_free_port(port)
-    print("Starting PostgreSQL, Redis, the local Stripe, web, payments, worker, scheduler", flush=True)
+    print("Starting PostgreSQL, Redis, local Stripe, Supabase, web, payments, worker, scheduler", flush=True)
     with Stack(directory, port, settings={"SIGNUP_CREDITS": SIGNUP_CREDITS}, report=tell) as stack:
         api = prepare(stack)
         threads = (Story(api, tell), Traffic(api))
@@ -92,10 +95,10 @@ def run(directory: Path, port: int) -> None:
 def prepare(stack: Stack) -> Api:
     """Once: the account, a saved card by way of Checkout, auto top-up with consent."""
     api = Api(stack.url, api_key(stack), ACCOUNT)
+    add_people(stack, api)
     done = stack.directory / "demo-account-is-ready"
     if done.exists():
         return api
-    api.open_account("Demo Ltd", "owner@example.com")
     before = api.available()
     session = api.post("/api/billing/checkout-sessions", package_id=PACKAGE)
     buyer.pay(session["url"])
@@ -111,6 +114,22 @@ def prepare(stack: Stack) -> Api:
     )
     done.touch()
     return api
+
+
+def add_people(stack: Stack, api: Api) -> None:
+    """The account and, at the local Supabase, people of each role in it; those who are there already stay."""
+    api.open_account("Demo Ltd", PEOPLE["owner"])
+    services = stack.services
+    client = create_client(services.settings["SUPABASE_URL"], services.supabase_secret_key)
+    known = {user.email: user.id for user in client.auth.admin.list_users()}
+    for role, email in PEOPLE.items():
+        user_id = known.get(email)
+        if user_id is None:
+            person = client.auth.admin.create_user(
+                {"email": email, "password": PASSWORD, "email_confirm": True}
+            )
+            user_id = person.user.id
+        api.set_member(user_id, role)
 
 
 def api_key(stack: Stack) -> str:
@@ -134,6 +153,10 @@ Refill runs, after {seconds:.0f} s.
 
   Billing page   {login}
                  (the link signs you in as the demo account)
+  Sign in        {stack.url}/sign-in
+                 ({PEOPLE["owner"]}, {PEOPLE["admin"]} or {PEOPLE["member"]}, password {PASSWORD})
+  Mails          {stack.settings["SUPABASE_URL"]}/_local/mails
+                 (sign-in links that a real project would mail)
   API docs       {stack.url}/docs
   Local Stripe   {stripe}/_local/charges
                  (pay with test card 4242 4242 4242 4242, any future date, any CVC)

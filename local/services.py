@@ -1,4 +1,4 @@
-"""PostgreSQL, Redis and the local Stripe, and the settings that a Refill beside them needs.
+"""PostgreSQL, Redis, the local Stripe and the local Supabase Auth, and the settings that a Refill beside them needs.
 
 `python -m local.services` runs them in the foreground and writes `.local/services.env`; others use `Services`
 as a context manager::
@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -24,13 +25,20 @@ from local.embedded import EmbeddedError, Guarded, Postgres, Redis, free_port, l
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
-STRIPE_START_SECONDS = 30.0
+START_SECONDS = 30.0
 WATCH_SECONDS = 1.0
-SECRETS = {"app": "", "stripe": "sk_test_", "publishable": "pk_test_", "webhook": "whsec_"}
+SECRETS = {
+    "app": "",
+    "stripe": "sk_test_",
+    "publishable": "pk_test_",
+    "webhook": "whsec_",
+    "supabase_publishable": "sb_publishable_",
+    "supabase_secret": "sb_secret_",
+}
 
 
 class Services:
-    """The three servers. In a directory, data, ports and keys stay the same from one start to the next.
+    """The four servers. In a directory, data, ports and keys stay the same from one start to the next.
 
     Without a directory everything is temporary.
     """
@@ -43,13 +51,14 @@ class Services:
         self._memory = self.directory / "services.json"
         remembered = json.loads(self._memory.read_text()) if self._memory.exists() else {}
         ports = {name: port for name, port in remembered.get("ports", {}).items() if not listening(port)}
-        self._keys: dict[str, str] = remembered.get("keys") or {
-            name: prefix + secrets.token_hex(24) for name, prefix in SECRETS.items()
-        }
+        fresh = {name: prefix + secrets.token_hex(24) for name, prefix in SECRETS.items()}
+        self._keys: dict[str, str] = fresh | remembered.get("keys", {})
         self.postgres = Postgres(self._place("postgres"), ports.get("postgres"), durable=durable)
         self.redis = Redis(self._place("redis"), ports.get("redis"))
         self.stripe_port: int = ports.get("stripe") or free_port()
         self.stripe: Guarded | None = None
+        self.supabase_port: int = ports.get("supabase") or free_port()
+        self.supabase: Guarded | None = None
 
     @property
     def settings(self) -> dict[str, str]:
@@ -65,21 +74,29 @@ class Services:
             "STRIPE_SECRET_KEY": self._keys["stripe"],
             "STRIPE_PUBLISHABLE_KEY": self._keys["publishable"],
             "STRIPE_WEBHOOK_SECRET": self._keys["webhook"],
+            "SUPABASE_URL": f"http://{HOST}:{self.supabase_port}",
+            "SUPABASE_PUBLISHABLE_KEY": self._keys["supabase_publishable"],
+            "SUPABASE_OAUTH_PROVIDERS": "github",
         }
 
     def start(self) -> Self:
-        """Start all three and wait until they answer."""
+        """Start all of them and wait until they answer."""
         self.postgres.start()
         self.redis.start()
         self.start_stripe()
-        ports = {"postgres": self.postgres.port, "redis": self.redis.port, "stripe": self.stripe_port}
+        self.start_supabase()
+        ports = {
+            "postgres": self.postgres.port,
+            "redis": self.redis.port,
+            "stripe": self.stripe_port,
+            "supabase": self.supabase_port,
+        }
         self._memory.touch(mode=0o600)
         self._memory.write_text(json.dumps({"ports": ports, "keys": self._keys}))
         return self
 
     def start_stripe(self) -> None:
         """Start the local Stripe, also again after it was killed; its state is in a file."""
-        log = self.directory / "stripe.log"
         options = {
             "port": self.stripe_port,
             # The origin of STRIPE_API_BASE, which the pages' policy lets a form lead to.
@@ -89,27 +106,49 @@ class Services:
             "webhook-secret": self._keys["webhook"],
             "state": self.directory / "stripe-state",
         }
-        self.stripe = Guarded(
-            [sys.executable, "-m", "local.stripe", *(f"--{name}={value}" for name, value in options.items())],
+        self.stripe = self._serve("stripe", self.stripe_port, options)
+
+    def start_supabase(self) -> None:
+        """Start the local Supabase Auth, also again after it was killed; its state is in a file."""
+        options = {
+            "port": self.supabase_port,
+            "site-url": f"http://localhost:{self.web_port}",
+            "publishable-key": self._keys["supabase_publishable"],
+            "secret-key": self.supabase_secret_key,
+            "state": self.directory / "supabase-state.json",
+        }
+        self.supabase = self._serve("supabase", self.supabase_port, options)
+
+    @property
+    def supabase_secret_key(self) -> str:
+        """What creates users at the local Supabase. No setting: with it Refill could mean the data API."""
+        return self._keys["supabase_secret"]
+
+    def _serve(self, name: str, port: int, options: Mapping[str, object]) -> Guarded:
+        """Run a server of this package until this process ends, and wait until it listens."""
+        log = self.directory / f"{name}.log"
+        process = Guarded(
+            [sys.executable, "-m", f"local.{name}", *(f"--{key}={value}" for key, value in options.items())],
             log,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
             cwd=ROOT,
             remove=self.directory if self._temporary else None,
         )
-        deadline = time.monotonic() + STRIPE_START_SECONDS
-        while not listening(self.stripe_port):
-            if not self.stripe.running or time.monotonic() > deadline:
+        deadline = time.monotonic() + START_SECONDS
+        while not listening(port):
+            if not process.running or time.monotonic() > deadline:
                 output = log.read_text(errors="replace")[-2000:]
-                raise EmbeddedError(f"the local Stripe did not start on port {self.stripe_port}:\n{output}")
+                raise EmbeddedError(f"the local {name.capitalize()} did not start on port {port}:\n{output}")
             time.sleep(0.05)
+        return process
 
     def check(self) -> None:
         """Raise EmbeddedError when one of them has ended."""
-        stripe = self.stripe is not None and self.stripe.running
         running = {
             "PostgreSQL": self.postgres.running,
             "Redis": self.redis.running,
-            "the local Stripe": stripe,
+            "the local Stripe": self.stripe is not None and self.stripe.running,
+            "the local Supabase": self.supabase is not None and self.supabase.running,
         }
         ended = [name for name, runs in running.items() if not runs]
         if ended:
@@ -117,8 +156,9 @@ class Services:
 
     def stop(self) -> None:
         """Stop all of them, and delete what is temporary."""
-        if self.stripe is not None:
-            self.stripe.stop()
+        for server in (self.stripe, self.supabase):
+            if server is not None:
+                server.stop()
         self.redis.close()
         self.postgres.close()
         if self._temporary:

@@ -213,11 +213,12 @@ class Stack:
     def _watch_services(self) -> None:
         """A service that ended comes back on its port and data; the programs wait for it meanwhile."""
         services = self.services
-        stripe = services.stripe
+        stripe, supabase = services.stripe, services.supabase
         watched: list[tuple[str, bool, Callable[[], object]]] = [
             ("PostgreSQL", services.postgres.running, services.postgres.start),
             ("Redis", services.redis.running, services.redis.start),
             ("the local Stripe", stripe is not None and stripe.running, services.start_stripe),
+            ("the local Supabase", supabase is not None and supabase.running, services.start_supabase),
         ]
         for name, running, start in watched:
             if not running and not self._stopping.is_set():

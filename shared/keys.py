@@ -50,6 +50,21 @@ def webhook_id(notice_id: int) -> str:
     return f"msg_{notice_id}"
 
 
+def new_session_id() -> str:
+    """What a browser holds while somebody is signed in: 256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+def session_hash(session_id: str) -> bytes:
+    """What is stored of a session's id. SHA-256 is enough: there is nothing to guess."""
+    return hashlib.sha256(session_id.encode()).digest()
+
+
+def local_user_id(account_id: str) -> str:
+    """The user who owns an account without members when the local sign-in link is followed."""
+    return str(uuid.uuid5(_NAMESPACE, f"local owner of {account_id}"))
+
+
 def customer_create(account_id: str, replaces: str | None) -> str:
     """Stripe idempotency key for creating an account's customer, or the one in place of a deleted customer."""
     return f"customer:{account_id}:{replaces}" if replaces else f"customer:{account_id}"

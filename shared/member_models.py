@@ -29,3 +29,16 @@ class AccountMember(TypedDict):
     user_id: str
     role: Role
     created_at: str
+
+
+class MemberSession(TypedDict):
+    """use_session. `tokens`: encrypted, in hex; None for the local sign-in link. `refresh`: whoever got this renews them.
+    `stale`: the access token has ended.
+    """
+
+    user_id: str
+    email: str | None
+    account_id: str | None
+    tokens: str | None
+    refresh: bool
+    stale: bool

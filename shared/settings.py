@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     supabase_url: str | None = Field(None, validation_alias="SUPABASE_URL")
     supabase_publishable_key: SecretStr | None = Field(None, validation_alias="SUPABASE_PUBLISHABLE_KEY")
     supabase_secret_key: SecretStr | None = Field(None, validation_alias="SUPABASE_SECRET_KEY")
+    supabase_oauth_providers: str = Field("", validation_alias="SUPABASE_OAUTH_PROVIDERS")
     supabase_jwt_secret: SecretStr | None = Field(None, min_length=32, validation_alias="SUPABASE_JWT_SECRET")
 
     redis_url: SecretStr = Field(validation_alias="REDIS_URL")
@@ -65,6 +66,13 @@ class Settings(BaseSettings):
     def _address(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"[^@\s]+@[^@\s]+", value):
             raise ValueError("must be a mail address, such as operations@example.com")
+        return value
+
+    @field_validator("supabase_oauth_providers")
+    @classmethod
+    def _providers(cls, value: str) -> str:
+        if not re.fullmatch(r"([a-z0-9_]+( *, *[a-z0-9_]+)*)?", value):
+            raise ValueError("must be names of providers with commas between them, such as google,github")
         return value
 
     @field_validator("base_url", "supabase_url", "stripe_api_base")
@@ -119,6 +127,16 @@ class Settings(BaseSettings):
         """The signing secrets that are valid now; several while one is rolled."""
         joined = self.stripe_webhook_secret.get_secret_value() if self.stripe_webhook_secret else ""
         return tuple(secret for part in joined.split(",") if (secret := part.strip()))
+
+    @functools.cached_property
+    def oauth_providers(self) -> tuple[str, ...]:
+        """The providers that the sign-in page offers, in this order."""
+        return tuple(name.strip() for name in self.supabase_oauth_providers.split(",") if name.strip())
+
+    @property
+    def signs_in(self) -> bool:
+        """Whether people can sign in to the pages: there is a Supabase project, and a key for its Auth."""
+        return self.supabase_url is not None and self.supabase_publishable_key is not None
 
     @property
     def live(self) -> bool:

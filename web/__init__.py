@@ -15,6 +15,8 @@ from web.auth import Keyring
 from web.limits import RateLimiter
 from web.members import Memberships
 from web.services import EXTENSION, Services
+from web.sessions import Sessions
+from web.sign_in import SignIn
 from web.startup import settings_or_exit
 from web.tokens import Tokens
 
@@ -37,6 +39,7 @@ def create_app(
     """
     settings = settings or settings_or_exit()
     ledger = ledger or Ledger(db.connect(settings))
+    tokens, sign_in = Tokens(settings), SignIn(settings)
     app = Flask(__name__)
     app.secret_key = settings.secret_key.get_secret_value()
     app.extensions[EXTENSION] = Services(
@@ -45,8 +48,10 @@ def create_app(
         queue=queue or Queue(queues.make_broker(settings, timeout_seconds=QUEUE_TIMEOUT_SECONDS)),
         gateway=gateway or make_gateway(settings),
         keyring=Keyring(ledger.find_api_key),
-        tokens=Tokens(settings),
+        tokens=tokens,
         memberships=Memberships(ledger.find_membership),
+        sign_in=sign_in,
+        sessions=Sessions(settings, ledger, sign_in, tokens),
         limiter=RateLimiter(settings),
     )
     security.register(app, settings)

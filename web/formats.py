@@ -80,6 +80,11 @@ def runway(days: float | None) -> str | None:
     )
 
 
+def provider(name: str) -> str:
+    """A provider's name as it writes it itself."""
+    return {"github": "GitHub", "gitlab": "GitLab", "linkedin_oidc": "LinkedIn"}.get(name, name.capitalize())
+
+
 def percent(part: int, whole: int) -> int:
     """A share for a meter, 0 to 100."""
     return min(100, max(0, part * 100 // whole)) if whole else 0
@@ -100,6 +105,7 @@ def register(app: Flask) -> None:
         "ago": ago,
         "runway": runway,
         "prose": prose,
+        "provider": provider,
     }
     app.jinja_env.filters.update(filters)
     app.jinja_env.globals.update(money=money.to_text, percent=percent)

@@ -1,4 +1,5 @@
-"""Rate limits of the routes that open something at Stripe: per account, per member and per address, counted in Redis.
+"""Rate limits of the routes that open something at Stripe, and of signing in: per account, per member, per mail address and
+per network address, counted in Redis.
 
 The hot routes have none: API keys are not throttled. When Redis is away the limits are off, with a log line,
 since refusing purchases would do more harm. This is the engine of flask-limiter without its hooks, which run
@@ -7,6 +8,7 @@ on every request.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 import time
@@ -22,6 +24,8 @@ from shared.settings import Settings
 PER_ACCOUNT = parse("10 per minute")
 PER_MEMBER = parse("10 per minute")
 PER_ADDRESS = parse("120 per minute")
+SIGN_INS_PER_EMAIL = parse("10 per minute")
+SIGN_INS_PER_ADDRESS = parse("60 per minute")
 REDIS_TIMEOUT_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
@@ -44,6 +48,12 @@ class RateLimiter:
         if user_id is not None:
             self._hit(PER_MEMBER, f"{action}:member", user_id)
         self._hit(PER_ADDRESS, f"{action}:address", address or "unknown")
+
+    def check_sign_in(self, email: str, address: str | None) -> None:
+        """Counts one try to sign in; Refused rate_limited when there were too many for the mail address or from there."""
+        if email:
+            self._hit(SIGN_INS_PER_EMAIL, "sign_in:email", hashlib.sha256(email.lower().encode()).hexdigest())
+        self._hit(SIGN_INS_PER_ADDRESS, "sign_in:address", address or "unknown")
 
     def _hit(self, item: RateLimitItem, *identity: str) -> None:
         try:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, redirect, request, session
+from flask import Blueprint, Flask, redirect, request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
+from shared import keys
 from shared.errors import Refused
 from shared.settings import Settings
 from web.services import services
+from web.sessions import LOCAL_MODES
 
 LINK_SECONDS_MAX = 30 * 24 * 3600
-MODES = ("local", "test")
 
 blueprint = Blueprint("local_login", __name__)
 
@@ -23,22 +24,25 @@ def login_url(settings: Settings, account_id: str) -> str:
 
 def register(app: Flask, settings: Settings) -> None:
     """Adds the route where it may exist."""
-    if settings.environment in MODES:
+    if settings.environment in LOCAL_MODES:
         app.register_blueprint(blueprint)
 
 
 @blueprint.get("/local/login")
 def login() -> Response:
-    """Opens a session for the account that the token names."""
+    """Opens a session of the owner of the account that the token names; one without members gets an owner first."""
     try:
         account_id = _serializer(services().settings).loads(
             request.args.get("token", ""), max_age=LINK_SECONDS_MAX
         )
     except BadSignature:
         raise Refused("This link is not valid any more.", code="invalid_token", status=403) from None
-    services().ledger.get_account(account_id)
-    session.clear()
-    session["account_id"] = account_id
+    ledger = services().ledger
+    owners = [member["user_id"] for member in ledger.list_members(account_id) if member["role"] == "owner"]
+    if not owners:
+        owners = [keys.local_user_id(account_id)]
+        ledger.set_member(account_id, owners[0], "owner", "local-login")
+    services().sessions.open_local(owners[0], account_id)
     return redirect("/billing", 303)
 
 

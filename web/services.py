@@ -14,6 +14,8 @@ from shared.stripe_client import StripeGateway
 from web.auth import Keyring
 from web.limits import RateLimiter
 from web.members import Memberships
+from web.sessions import Sessions
+from web.sign_in import SignIn
 from web.tokens import Tokens
 
 EXTENSION = "refill"
@@ -30,6 +32,8 @@ class Services:
     keyring: Keyring
     tokens: Tokens
     memberships: Memberships
+    sign_in: SignIn
+    sessions: Sessions
     limiter: RateLimiter
 
 

@@ -1,13 +1,13 @@
-"""Who acts for an account. One wrapper per SQL function; see shared.ledger."""
+"""Who acts for an account, and who is signed in on the pages. One wrapper per SQL function; see shared.ledger."""
 
 from __future__ import annotations
 
 from shared.ledger.calls import Calls
-from shared.member_models import AccountMember, MemberAccount, Membership, Role
+from shared.member_models import AccountMember, MemberAccount, MemberSession, Membership, Role
 
 
 class MemberCalls(Calls):
-    """Who acts for an account."""
+    """Who acts for an account, and who is signed in on the pages."""
 
     def find_membership(self, user_id: str, account_id: str | None) -> Membership | None:
         """The user's role in the account, or in the user's only one when none is named; None when there is none."""
@@ -30,3 +30,43 @@ class MemberCalls(Calls):
     def remove_member(self, account_id: str, user_id: str, actor: str) -> list[AccountMember]:
         """Ends the membership if there is one; Refused unknown_account, state_conflict for the last owner."""
         return self._call("remove_member", p_account_id=account_id, p_user_id=user_id, p_actor=actor)
+
+    # Sessions on the pages
+
+    def open_session(
+        self,
+        session_hash: bytes,
+        user_id: str,
+        email: str | None,
+        account_id: str | None,
+        tokens: bytes | None,
+        token_seconds: int | None,
+    ) -> None:
+        """Opens a session. `tokens` are encrypted; without them and their seconds it needs no renewal."""
+        self._call(
+            "open_session",
+            p_hash=session_hash.hex(),
+            p_user_id=user_id,
+            p_email=email,
+            p_account_id=account_id,
+            p_tokens=tokens.hex() if tokens is not None else None,
+            p_token_seconds=token_seconds,
+        )
+
+    def use_session(self, session_hash: bytes) -> MemberSession | None:
+        """The session, or None when it has ended."""
+        return self._call("use_session", p_hash=session_hash.hex())
+
+    def renew_session(self, session_hash: bytes, tokens: bytes, token_seconds: int) -> None:
+        """Keeps new tokens, and ends the claim to renew them."""
+        self._call(
+            "renew_session", p_hash=session_hash.hex(), p_tokens=tokens.hex(), p_token_seconds=token_seconds
+        )
+
+    def switch_session(self, session_hash: bytes, account_id: str) -> None:
+        """Another account comes into view."""
+        self._call("switch_session", p_hash=session_hash.hex(), p_account_id=account_id)
+
+    def close_session(self, session_hash: bytes) -> None:
+        """Ends the session."""
+        self._call("close_session", p_hash=session_hash.hex())

@@ -67,9 +67,9 @@ def test_nothing_runs_on_when_it_is_killed(start: Start) -> None:
     with start() as services:
         services.wait_for_line("settings are in")
         guards = psutil.Process(services.pid).children()
-        assert len(guards) == 3
+        assert len(guards) == 4
         services.signal(signal.SIGKILL)
-        wait_until(lambda: not psutil.wait_procs(guards, timeout=1)[1], 20, "the end of the three servers")
+        wait_until(lambda: not psutil.wait_procs(guards, timeout=1)[1], 20, "the end of the four servers")
 
 
 def test_temporary_services_leave_nothing() -> None:

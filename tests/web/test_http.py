@@ -33,7 +33,7 @@ CHECKS = (
     specs.content_type_conformance,
     specs.response_schema_conformance,
 )
-NOT_OF_THE_API = re.compile(r"/$|/(static|billing|local)(/|$)")
+NOT_OF_THE_API = re.compile(r"/$|/(static|billing|local|sign-in)(/|$)")
 
 
 def test_unknown_address_and_method_are_problems(client: FlaskClient) -> None:

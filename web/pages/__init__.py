@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask, redirect
 
 from web import formats
-from web.pages.billing import blueprint
+from web.pages import billing, sign_in
 from web.pages.forms import csrf
 
 
@@ -14,5 +14,6 @@ def register(app: Flask) -> None:
     app.config["WTF_CSRF_CHECK_DEFAULT"] = False
     csrf.init_app(app)
     formats.register(app)
-    app.register_blueprint(blueprint)
+    app.register_blueprint(billing.blueprint)
+    app.register_blueprint(sign_in.blueprint)
     app.add_url_rule("/", "home", lambda: redirect("/billing"))

@@ -9,8 +9,16 @@ from flask_wtf.csrf import CSRFError  # type: ignore[import-untyped]  # it has n
 from werkzeug.exceptions import HTTPException
 
 from shared.errors import RefillError, Refused, Transient
+from web.pages import sign_in_page
+
+UNAUTHORIZED = 401
 
 log = logging.getLogger(__name__)
+_TITLES = {
+    "role_missing": "Your role does not allow this",
+    "no_account": "No account yet",
+    "rate_limited": "Too many tries",
+}
 
 
 def register(blueprint: Blueprint) -> None:
@@ -21,8 +29,8 @@ def register(blueprint: Blueprint) -> None:
     blueprint.register_error_handler(Exception, _unexpected)
 
 
-def _page(status: int, title: str, detail: str) -> Response:
-    response = make_response(render_template("error.html", title=title, detail=detail, status=status), status)
+def _page(status: int, title: str, detail: str, code: str = "") -> Response:
+    response = make_response(render_template("error.html", title=title, detail=detail, code=code), status)
     if status == 503:  # noqa: PLR2004
         response.headers["Retry-After"] = "2"
     return response
@@ -34,8 +42,9 @@ def _ours(error: RefillError) -> Response:
             503, "Back in a moment", "A part of the service is away. Nothing is lost; try again in a moment."
         )
     if isinstance(error, Refused):
-        title = "Please sign in" if error.status == 401 else "That did not work"  # noqa: PLR2004
-        return _page(error.status, title, error.detail)
+        if error.status == UNAUTHORIZED:
+            return sign_in_page.page(sign_in_page.here(), UNAUTHORIZED)
+        return _page(error.status, _TITLES.get(error.code, "That did not work"), error.detail, error.code)
     return _unexpected(error)
 
 

@@ -1,0 +1,185 @@
+"""Signing in by link and provider, through supabase-py: whom it lets in, and where it never leads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import httpx
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from local.supabase.app import LocalSupabase
+from shared.ledger import Ledger
+from shared.settings import Settings
+from tests.support import Database
+from tests.web.browsing import (
+    EMAIL,
+    PASSWORD,
+    SITE,
+    ask_for_link,
+    cookie,
+    follow,
+    query,
+    rows,
+    settings_with,
+    sign_in,
+)
+from tests.web.conftest import Counts, FakeGateway
+from web.pages.sign_in_page import own_path
+
+
+@pytest.fixture
+def supabase() -> Iterator[LocalSupabase]:
+    with LocalSupabase.start(site_url=SITE) as server:
+        yield server
+
+
+@pytest.fixture
+def settings(dsn: str, redis_url: str, supabase: LocalSupabase) -> Settings:
+    return settings_with(supabase, dsn, redis_url)
+
+
+@pytest.fixture
+def ada(supabase: LocalSupabase, ledger: Ledger, acme: str) -> str:
+    """A person who owns acme."""
+    user_id = str(supabase.auth.create_user(EMAIL, PASSWORD)["id"])
+    ledger.set_member(acme, user_id, "owner", "tests")
+    return user_id
+
+
+def test_magic_link_signs_in_once_and_leads_back(
+    client: FlaskClient, ada: str, supabase: LocalSupabase
+) -> None:
+    told = ask_for_link(client, next="/billing/statement")
+    assert "a mail with a link is on its way" in told.text
+    back = follow(supabase.auth.mails[-1]["url"])
+    done = client.get(back)
+    assert (done.status_code, done.location) == (303, "/billing/statement")
+    assert client.get("/billing").status_code == 200
+    again = client.get(back)
+    assert again.status_code == 400
+    assert "Please try again here" in again.text
+
+
+def test_nobody_learns_which_addresses_are_known(
+    client: FlaskClient, ada: str, supabase: LocalSupabase
+) -> None:
+    known, unknown = ask_for_link(client), ask_for_link(client, "nobody@example.com")
+    assert known.status_code == unknown.status_code == 200
+    assert known.text.replace(EMAIL, "").count("on its way") == 1
+    assert re.sub(r'value="[^"]*"', "", known.text.replace(EMAIL, "x")) == re.sub(
+        r'value="[^"]*"', "", unknown.text.replace("nobody@example.com", "x")
+    )
+    assert len(supabase.auth.mails) == 1
+
+
+def test_link_in_another_browser_and_a_forged_state_open_nothing(
+    app: Flask, client: FlaskClient, ada: str, supabase: LocalSupabase, database: Database
+) -> None:
+    """Of somebody who was lured to an attacker's link: the browser did not begin it."""
+    ask_for_link(client)
+    back = follow(supabase.auth.mails[-1]["url"])
+    victim = app.test_client()
+    assert victim.get(back).status_code == 400
+    for state in ("", "x", quote(query(back)["state"][:-1])):
+        assert client.get(f"/sign-in/callback?code={query(back)['code']}&state={state}").status_code == 400
+    assert rows(database, "select * from billing.member_sessions") == []
+    ask_for_link(victim)
+    mixed = f"/sign-in/callback?code={query(back)['code']}&state={_state(victim)}"
+    assert victim.get(mixed).status_code == 401
+    assert rows(database, "select * from billing.member_sessions") == []
+    assert client.get(back).status_code == 303
+
+
+def _state(client: FlaskClient) -> str:
+    with client.session_transaction() as session:
+        return str(next(iter(session["pending"])))
+
+
+def test_used_or_expired_link_says_so(client: FlaskClient, ada: str, supabase: LocalSupabase) -> None:
+    ask_for_link(client)
+    supabase.auth._rows["links"].clear()
+    answer = client.get(follow(supabase.auth.mails[-1]["url"]))
+    assert answer.status_code == 401
+    assert "used up" in answer.text
+
+
+def test_provider_is_one_click_and_only_those_that_are_set(
+    client: FlaskClient, ada: str, supabase: LocalSupabase
+) -> None:
+    page = client.get("/sign-in?next=/billing/statement").text
+    assert "Continue with GitHub" in page
+    go = client.get("/sign-in/with/github?next=%2Fbilling%2Fstatement")
+    assert go.location.startswith(f"{supabase.url}/auth/v1/authorize?")
+    assert query(go.location)["code_challenge_method"] == "s256"
+    click = re.search(r'href="([^"]*user=[^"]*)"', httpx.get(go.location).text)
+    assert click is not None
+    done = client.get(follow(supabase.url + click[1].replace("&amp;", "&")))
+    assert (done.status_code, done.location) == (303, "/billing/statement")
+    assert client.get("/sign-in/with/azure").status_code == 404
+
+
+def test_several_sign_ins_under_way_do_not_disturb_each_other(
+    client: FlaskClient, ada: str, supabase: LocalSupabase
+) -> None:
+    for _ in range(5):
+        ask_for_link(client)
+    assert len(cookie(client)) < 4000
+    mails = supabase.auth.mails
+    assert client.get(follow(mails[0]["url"])).status_code == 400
+    assert client.get(follow(mails[-2]["url"])).status_code == 303
+
+
+# Where it leads, forms of others, floods
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://evil.example", "//evil.example", "/\\evil.example", "\\\\evil.example", "/\t/evil.example",
+     "javascript:alert(1)",
+     "",
+     "/billing\r\nSet-Cookie: a=b", "billing", "/\0", "/%0a" * 200, "/sign-in/with/github", "/api/me", "/ä"],
+)  # fmt: skip
+def test_87_no_sign_in_leads_elsewhere(client: FlaskClient, ada: str, address: str) -> None:
+    assert own_path(address) == "/billing"
+    assert sign_in(client, next=address).location == "/billing"
+    assert client.get("/sign-in", query_string={"next": address}).location == "/billing"
+
+
+def test_87_own_paths_are_kept() -> None:
+    for path in ("/billing", "/billing/statement?month=2026-10", "/", "/billing/success?payment=pay_1"):
+        assert own_path(path) == path
+    assert own_path(None) == "/billing"
+
+
+@pytest.mark.parametrize(
+    "path", ["/sign-in", "/sign-in/link", "/billing/account", "/billing/sign-out", "/billing/checkout"]
+)
+def test_86_forms_of_other_sites_are_refused(
+    client: FlaskClient, ada: str, money: Counts, gateway: FakeGateway, supabase: LocalSupabase, path: str
+) -> None:
+    sign_in(client)
+    before, asked = money(), len(supabase.requests)
+    form = {
+        "email": EMAIL,
+        "password": PASSWORD,
+        "account_id": "acme",
+        "package_id": "credits_100",
+        "request_id": "form_1",
+    }
+    for token in ({}, {"csrf_token": "x"}):
+        assert client.post(path, data=form | token).status_code == 400
+    assert money() == before
+    assert gateway.sessions == []
+    assert len(supabase.requests) == asked
+    assert client.get("/billing").status_code == 200
+
+
+def test_guessing_a_password_is_slowed_down(client: FlaskClient, ada: str, supabase: LocalSupabase) -> None:
+    statuses = [sign_in(client, "wrong").status_code for _ in range(11)]
+    assert statuses == [401] * 10 + [429]
+    assert sign_in(client).status_code == 429
+    assert supabase.requests.count("POST /auth/v1/token") == 10
