@@ -164,6 +164,14 @@ class CreditCalls(Calls):
             p_limit=limit,
         )
 
+    def get_revenue(self, month: date, account_id: str | None) -> dict[str, Any]:
+        """Deferred revenue and breakage of the month that begins on a day (UTC), in minor units, by currency and kind:
+        opening + sold + restored - refunded - disputed - broken - used = closing. None: all accounts.
+
+        Refused: unknown_account, invalid_value.
+        """
+        return self._call("get_revenue", p_month=month.isoformat(), p_account_id=account_id)
+
     def list_payments(self, account_id: str, limit: int, cursor: str | None) -> Page:
         """The account's payments, newest first."""
         return self._call("list_payments", p_account_id=account_id, p_limit=limit, p_cursor=cursor)

@@ -80,6 +80,7 @@ ROWS: dict[tuple[str, str], Row | None] = {
     ("GET", "/api/billing/subscription"): READ,
     ("GET", "/api/billing/payment-methods"): READ,
     ("GET", "/api/billing/auto-topup"): READ,
+    ("GET", "/api/billing/revenue"): Row(None),
     ("POST", "/api/credits/quote"): Row("member", OK, USE, ""),
     ("POST", "/api/credits/use"): Row(None, OK, USE, ""),
     ("POST", "/api/credits/usage"): Row(None, OK, USE | {"id": "e1"}, ""),

@@ -6,7 +6,7 @@ import csv
 import datetime as dt
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
 
 from flask import Response
@@ -43,10 +43,13 @@ def _month(value: str | None) -> str | None:
     return value
 
 
+Month = Annotated[str | None, AfterValidator(_month)]
+
+
 class StatementQuery(AccountQuery):
     """A month of UTC, such as 2026-11; the current one when left out."""
 
-    month: Annotated[str | None, AfterValidator(_month)] = Field(None, examples=["2026-11"])
+    month: Month = Field(None, examples=["2026-11"])
     format: Literal["json", "csv"] = "json"
 
 
@@ -122,11 +125,11 @@ def month_of(text: str | None) -> dt.date:
 
 def csv_lines(ledger: Ledger, account_id: str, month: dt.date) -> Iterator[str]:
     """The entries of a month as lines of CSV, read a thousand at a time."""
-    yield _line(COLUMNS)
+    yield csv_line(COLUMNS)
     last = 0
     while entries := ledger.list_statement_entries(account_id, month, last, ENTRIES_A_READ):
         for entry in entries:
-            yield _line(_cells(entry))
+            yield csv_line(_cells(entry))
         last = entries[-1]["id"]
 
 
@@ -150,7 +153,8 @@ def _harmless(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def _line(cells: tuple[str, ...]) -> str:
+def csv_line(cells: Iterable[object]) -> str:
+    """One line of CSV."""
     buffer = io.StringIO()
     csv.writer(buffer).writerow(cells)
     return buffer.getvalue()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from web.cli import accounts, lots, notices, operations, prices, spending, statements, usage_months
+from web.cli import accounts, lots, notices, operations, prices, revenue, spending, statements, usage_months
 
 
 def register(app: Flask) -> None:
@@ -26,6 +26,7 @@ def register(app: Flask) -> None:
         spending.usage,
         usage_months.usage_months,
         statements.statement,
+        revenue.revenue,
         accounts.accounts,
         accounts.api_keys,
     ):
