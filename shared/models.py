@@ -178,6 +178,7 @@ class Payment(TypedDict):
     disputed_credits: int
     forgone_credits: int
     overdue: bool
+    action_required: bool
 
 
 class Settlement(TypedDict):

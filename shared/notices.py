@@ -33,6 +33,17 @@ _MONEY = ("payment_id", "credits", "amount", "currency")
 _DISPUTE = ("payment_id", "invoice_id", "amount", "currency", "status", "reason")
 
 TOPICS: Final[dict[str, Topic]] = {
+    "account.grace": Topic(
+        "Automatic charges have stopped; the account may go on for a while.",
+        ("reason", "grace_until", "credits"),
+        required=True,
+    ),
+    "account.paused": Topic(
+        "Automatic charges have stopped for so long that the account may not spend.",
+        ("reason", "grace_until"),
+        slack=True,
+        required=True,
+    ),
     "balance.low": Topic(
         "The balance reached one of the account's levels.", ("available", "level", "auto_topup")
     ),
@@ -49,6 +60,9 @@ TOPICS: Final[dict[str, Topic]] = {
         ("scope", "scope_id", "window", "credits", "used", "held", "left", "hard", "resets_at"),
     ),
     "lot.expiring": Topic("Credits expire soon.", ("credits", "expires_at", "lots")),
+    "payment.action_required": Topic(
+        "The bank wants the card holder to confirm a purchase.", _MONEY, required=True
+    ),
     "payment.parked": Topic(
         "A payment differs from what was ordered; somebody looks at it.", ("payment_id", "reason"), slack=True
     ),
@@ -67,6 +81,9 @@ TOPICS: Final[dict[str, Topic]] = {
         ("reason", *_MONEY),
         slack=True,
         required=True,
+    ),
+    "topup.recovered": Topic(
+        "Automatic charges work again, after declines or a pause.", (*_MONEY, "failing_since")
     ),
     "topup.succeeded": Topic(
         "The card was charged automatically and credits were added.",

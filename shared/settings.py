@@ -49,13 +49,16 @@ class Settings(BaseSettings):
     adjustment_approval_credits: str = Field("10000", validation_alias="ADJUSTMENT_APPROVAL_CREDITS")
     lot_expiry_notice_days: int = Field(7, ge=1, le=365, validation_alias="LOT_EXPIRY_NOTICE_DAYS")
 
+    grace_hours: int | None = Field(None, ge=1, le=8760, validation_alias="GRACE_HOURS")
+    grace_credits: str = Field("0", validation_alias="GRACE_CREDITS")
+
     sentry_dsn: SecretStr | None = Field(None, validation_alias="SENTRY_DSN")
     smtp_url: SecretStr | None = Field(None, validation_alias="SMTP_URL")
     mail_from: str = Field("Refill <billing@localhost>", validation_alias="MAIL_FROM")
     operator_email: str | None = Field(None, validation_alias="OPERATOR_EMAIL")
     slack_webhook_url: SecretStr | None = Field(None, validation_alias="SLACK_WEBHOOK_URL")
 
-    @field_validator("signup_credits", "adjustment_approval_credits")
+    @field_validator("signup_credits", "adjustment_approval_credits", "grace_credits")
     @classmethod
     def _credits(cls, value: str) -> str:
         credits.from_json(value)
@@ -147,6 +150,11 @@ class Settings(BaseSettings):
     def signup_micro_credits(self) -> int:
         """SIGNUP_CREDITS in micro-credits."""
         return credits.from_json(self.signup_credits)
+
+    @property
+    def grace_micro_credits(self) -> int:
+        """GRACE_CREDITS in micro-credits."""
+        return credits.from_json(self.grace_credits)
 
 
 def load() -> Settings:

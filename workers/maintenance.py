@@ -22,6 +22,7 @@ HOLD_ACCOUNTS_MAX = 50
 REPRICED_MAX = 1_000
 EXPIRING_CARDS_MAX = 500
 EXPIRING_LOTS_MAX = 500
+DUNNED_MAX = 500
 # Less than the time between two sweeps; the next one goes on where this one stopped.
 STEP_SECONDS_MAX = 20.0
 PARTITIONS_AHEAD = 3
@@ -30,7 +31,7 @@ CHECKS_LIMIT_MS = 600_000
 
 
 def sweep(app: App) -> None:
-    """Plans notices, enqueues what is due, expires lots and holds, announces lots that expire soon, and so on.
+    """Plans notices, enqueues what is due, expires lots and holds, announces lots that expire soon, duns, and so on.
 
     A failing step stops no other.
     """
@@ -44,6 +45,7 @@ def sweep(app: App) -> None:
             "expiring cards", lambda: app.ledger.announce_expiring_cards(EXPIRING_CARDS_MAX)
         ),
         "lots_expiring": _step("expiring lots", lambda: _announce_expiring_lots(app)),
+        "dunned": _step("dunning", lambda: _dun(app)),
         "partitions": _step("partitions", lambda: app.ledger.ensure_usage_partitions(PARTITIONS_AHEAD)),
     }
     app.ledger.finish_job(queue.SWEEP, result)
@@ -75,6 +77,11 @@ def _enqueue_due(app: App) -> dict[str, int]:
     except QueueUnavailable:
         log.warning("the queue is away, the next sweep takes over")
     return {actor: len(ids) for actor, ids in work if ids}
+
+
+def _dun(app: App) -> int:
+    settings = app.settings
+    return app.ledger.dun_accounts(settings.grace_hours, settings.grace_micro_credits, DUNNED_MAX)
 
 
 def _expire_holds(app: App) -> int:

@@ -83,6 +83,12 @@ class PaymentCalls(Calls):
         """processing, failed or canceled, unless the payment has already succeeded or was parked."""
         return self._call("fail_payment", p_payment_id=payment_id, p_status=status, p_reason=reason)
 
+    def await_card_holder(self, payment_id: str) -> Payment:
+        """The bank asks for the card holder of a purchase: it stays payable for a day, and the account is told, once.
+        Refused not_found.
+        """
+        return self._call("await_card_holder", p_payment_id=payment_id)
+
     def get_reversals(self, payment_id: str | None, invoice_id: str | None = None) -> dict[str, Any]:
         """Refunds, disputes and warnings of a payment or of an invoice (one id), as mirrored: version, refunded_credits,
         disputed_credits, reversals. Refused not_found.

@@ -84,6 +84,12 @@ class WorkCalls(Calls):
         """Tells accounts of credits that expire within `days`, once an expiry; answers how many notices it wrote."""
         return self._call("announce_expiring_lots", p_days=days, p_limit=limit)
 
+    def dun_accounts(self, hours: int | None, credits: int, limit: int) -> int:
+        """Grace for accounts whose automatic charges have stopped, `credits` micro-credits below zero and for `hours`; a pause
+        for those whose grace is over; with hours None, neither, and an end to both. Answers how many accounts it changed.
+        """
+        return self._call("dun_accounts", p_hours=hours, p_credits=credits, p_limit=limit)
+
     def ensure_usage_partitions(self, months_ahead: int) -> int:
         """Creates the months of credit_usage that are missing; answers how many."""
         return self._call("ensure_usage_partitions", p_months_ahead=months_ahead)

@@ -1,5 +1,6 @@
 -- Recomputes when the account's top-up is due, from its settings, its balance and its open charge: the only writer of
--- credit_balances.topup_trigger, and of topup_due_at apart from the crossing itself (_mark_crossings).
+-- credit_balances.topup_trigger, and of topup_due_at apart from the crossing itself (_mark_crossings). Notes since when
+-- charges fail, too.
 -- Internal: the caller holds the account's lock. Answers whether a check is due now.
 create or replace function billing._arm_topup(p_account_id text)
   returns boolean
@@ -11,6 +12,9 @@ begin
   select * into v_settings from billing.auto_topup_settings where account_id = p_account_id;
   if not found then
     return false;
+  end if;
+  if v_settings.failing_since is null and (v_settings.declines > 0 or billing._is_card_pause(v_settings.paused_reason)) then
+    update billing.auto_topup_settings set failing_since = now() where account_id = p_account_id;
   end if;
   update billing.credit_balances b
      set topup_trigger = case when v_settings.enabled then v_settings.threshold end,

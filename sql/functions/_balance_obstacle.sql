@@ -10,8 +10,13 @@ begin
     return;
   end if;
   if p_balance.status = 'paused' then
-    raise exception using errcode = 'RF004', detail = '{"binding": "account", "reason": "dispute"}',
-      message = 'This account is paused while a payment of it is disputed. Ask an administrator of the account.';
+    if exists (select from billing.payment_reversals where account_id = p_balance.account_id and is_open) then
+      raise exception using errcode = 'RF004', detail = '{"binding": "account", "reason": "dispute"}',
+        message = 'This account is paused while a payment of it is disputed. Ask an administrator of the account.';
+    end if;
+    raise exception using errcode = 'RF004', detail = '{"binding": "account", "reason": "payment_failed"}',
+      message = 'This account is paused because its automatic payments failed. An administrator of the account can add a card'
+        ' or buy credits on the billing page.';
   end if;
   if p_balance.balance - p_balance.held + p_balance.overdraft >= p_credits then
     return; -- a grant came in between

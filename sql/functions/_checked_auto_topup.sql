@@ -28,6 +28,7 @@ begin
   v_after.cap_month := coalesce((p_settings#>>'{caps,month}')::bigint, p_before.cap_month, greatest(50000, v_after.cap_day));
   v_after.cap_per_hour := coalesce((p_settings#>>'{caps,per_hour}')::integer, p_before.cap_per_hour, 3);
   v_after.declines := coalesce(p_before.declines, 0);
+  v_after.is_dunned := coalesce(p_before.is_dunned, false);
   v_after.updated_at := now();
 
   -- The smallest charge that these settings can lead to: one fixed amount, or from the threshold up to the target.

@@ -24,6 +24,7 @@ begin
   end if;
   if v_changed and v_settings.paused_reason in ('no_payment_method', 'payment_method_unusable') then
     update billing.auto_topup_settings set paused_reason = null where account_id = p_account_id;
+    perform billing._end_grace(p_account_id);
   end if;
   if (p_renewed or (v_changed and not billing._was_declined(p_account_id, p_after)))
      and (v_settings.paused_reason is null or billing._is_card_pause(v_settings.paused_reason)) then

@@ -1,5 +1,5 @@
 -- Lifts a pause and forgets the declines behind it: a new card, a purchase or a person's decision re-arms. It never
--- switches on what is off. A charge that waits for a person's authentication is given up for it: the worker cancels its
+-- switches on what is off, and dunning is over. A charge that waits for a person's authentication is given up for it: the worker cancels its
 -- PaymentIntent, so that the next one may be opened. Internal: the caller holds the account's lock and arms afterwards.
 create or replace function billing._resume_topups(p_account_id text)
   returns void
@@ -13,4 +13,5 @@ create or replace function billing._resume_topups(p_account_id text)
    where s.account_id = p_account_id;
   update billing.topups set reason = 'superseded', next_attempt_at = now()
    where account_id = p_account_id and state = 'action_required';
+  select billing._end_grace(p_account_id);
 $$;

@@ -21,6 +21,7 @@ begin
     values (v_account, 'stripe', false, '{"reason": "customer_deleted"}');
     perform billing._notify(v_account, 'topup.paused', v_account || ':' || p_stripe_customer_id,
       '{"reason": "customer_deleted"}');
+    perform billing._end_grace(v_account);
   end if;
   perform billing._arm_topup(v_account);
   return to_jsonb(v_account);

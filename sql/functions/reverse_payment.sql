@@ -21,7 +21,7 @@ begin
   update billing.invoices set reversals_version = reversals_version + 1 where id = v_paid.invoice_id;
   perform billing._mirror_reversals(v_paid, p_facts);
   v_credits := billing._apply_reversals(p_payment_id, p_invoice_id);
-  perform billing._freeze(v_paid.account_id);
+  perform billing._derive_status(v_paid.account_id);
   return jsonb_build_object('outcome', 'reversed', 'account_id', v_paid.account_id, 'credits', v_credits,
     'topup_due', (select coalesce(topup_due_at <= now(), false) from billing.credit_balances
                    where account_id = v_paid.account_id));

@@ -35,6 +35,7 @@ begin
     end if;
   else
     update billing.auto_topup_settings set enabled = false, updated_at = now() where account_id = p_account_id;
+    perform billing._end_grace(p_account_id);
   end if;
 
   insert into billing.auto_topup_consents (account_id, actor, enabled, text_version, settings)

@@ -39,12 +39,7 @@ begin
     perform billing._keep_card(v_payment.account_id, p_facts);
   end if;
   if v_payment.purpose = 'topup' then
-    update billing.auto_topup_settings set declines = 0, next_attempt_at = null, waiting_reason = null,
-           paused_reason = nullif(paused_reason, 'authentication_required')
-     where account_id = v_payment.account_id;
-    perform billing._notify(v_payment.account_id, 'topup.succeeded', p_payment_id, jsonb_build_object(
-      'payment_id', p_payment_id, 'credits', v_payment.credits, 'amount', v_payment.amount, 'currency', v_payment.currency,
-      'receipt_url', v_payment.receipt_url));
+    perform billing._heed_success(v_payment);
   end if;
   perform billing._post_grant(v_payment.account_id, v_payment.purpose::billing.lot_kind,
     (v_payment.purpose || 's')::billing.counter_account, v_payment.credits, 'payment', p_payment_id,

@@ -1,7 +1,11 @@
--- An account is paused while a dispute of one of its payments is open.
+-- An account's status is what its causes say: paused while a dispute is open or once grace is over, which the sweep has an
+-- hour to see, grace before, else active; and only grace lets it spend below zero.
 create or replace view billing.check_frozen with (security_invoker = true) as
-select b.account_id, b.status, r.disputes
+select b.account_id, b.status, coalesce(r.disputes, 0) as disputes, b.grace_until, b.overdraft
   from billing.credit_balances b
-  join (select account_id, count(*) as disputes from billing.payment_reversals where is_open group by account_id) r
+  left join (select account_id, count(*) as disputes from billing.payment_reversals where is_open group by account_id) r
     using (account_id)
- where b.status <> 'paused';
+ where b.status <> case when r.disputes > 0 or b.grace_until <= now() - interval '1 hour' then 'paused'
+                        when b.grace_until <= now() then case b.status when 'grace' then 'grace' else 'paused' end
+                        when b.grace_until is not null then 'grace' else 'active' end::billing.account_status
+    or (b.overdraft > 0 and (b.grace_until is null or b.status = 'paused' and b.grace_until <= now()));

@@ -231,6 +231,14 @@ class Books:
         """The answers, or the errors, of that many calls made at once."""
         return together(count, call)
 
+    def pause_by_dispute(self, account: str = "a") -> None:
+        """A dispute that is open, of a payment of another time."""
+        payment = self.ledger.open_purchase(self.fresh("pay"), account, "credits_100", 1, f"cus_{account}")["id"]
+        facts = dict.fromkeys(("id", "amount", "status", "reason", "created"), None) | {
+            "id": self.fresh("dp"), "amount": 1, "status": "needs_response", "created": 1, "withdrawn": False}
+        self.ledger.fail_payment(payment, "canceled", None)
+        self.ledger.reverse_payment(payment, 0, {"refunds": [], "disputes": [facts]})
+
     # Auto top-up, as the charging worker drives it
 
     def enable(self, account: str = "a", **changes: Any) -> dict[str, Any]:

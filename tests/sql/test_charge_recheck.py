@@ -45,7 +45,7 @@ REASONS: dict[str, Callable[[Books], object]] = {
     "no_longer_needed": bought,
     "payment_method_changed": lambda books: books.ledger.set_default_payment_method("a", "pm_2", {}, "owner"),
     "no_payment_method": lambda books: books.ledger.set_default_payment_method("a", None, None, "owner"),
-    "account_paused": lambda books: books.query("update billing.credit_balances set status = 'paused'"),
+    "account_paused": lambda books: books.pause_by_dispute(),
     "customer_deleted": lambda books: books.ledger.mark_customer_deleted("cus_a"),
 }
 

@@ -32,6 +32,10 @@ DISPUTE = {
     "reason": "fraudulent",
 }
 PAYLOADS: dict[str, dict[str, Any]] = {
+    "topup.recovered": {**TOPUP, "failing_since": "2027-01-01T00:00:00+00:00"},
+    "payment.action_required": TOPUP,
+    "account.grace": {"reason": "card_declined", "grace_until": "2027-01-01T00:00:00+00:00", "credits": 5_000_000},
+    "account.paused": {"reason": "payment_failed", "grace_until": "2027-01-01T00:00:00+00:00"},
     "topup.succeeded": {**TOPUP, "receipt_url": "https://stripe.test/r"},
     "topup.declined": TOPUP,
     "topup.paused": {"reason": "card_declined"},

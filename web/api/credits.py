@@ -35,7 +35,10 @@ class Balance(Answer):
     held: CreditsOut
     balance: Annotated[CreditsOut, Field(description="The sum of the entries; may be negative.")]
     debt: CreditsOut
-    status: str
+    status: Annotated[str, Field(description="active, grace (automatic charges have stopped) or paused.")]
+    grace_until: Annotated[
+        str | None, Field(description="When the account is paused unless a payment goes through; null when none is due.")
+    ]
     low: bool
     lots: list[Lot]
     auto_topup: AutoTopup
