@@ -85,8 +85,8 @@ class WorkCalls(Calls):
         return self._call("announce_expiring_lots", p_days=days, p_limit=limit)
 
     def dun_accounts(self, hours: int | None, credits: int, limit: int) -> int:
-        """Grace for accounts whose automatic charges have stopped, `credits` micro-credits below zero and for `hours`; a pause
-        for those whose grace is over; with hours None, neither, and an end to both. Answers how many accounts it changed.
+        """Grace for accounts whose automatic charges have stopped: `hours` long, `credits` micro-credits below zero; a pause
+        for those whose grace is over. hours None: neither, and an end to both. Answers how many accounts it changed.
         """
         return self._call("dun_accounts", p_hours=hours, p_credits=credits, p_limit=limit)
 

@@ -10,7 +10,7 @@ begin
     return;
   end if;
   if p_balance.status = 'paused' then
-    if exists (select from billing.payment_reversals where account_id = p_balance.account_id and is_open) then
+    if billing._pause_reason(p_balance.account_id) = 'dispute' then
       raise exception using errcode = 'RF004', detail = '{"binding": "account", "reason": "dispute"}',
         message = 'This account is paused while a payment of it is disputed. Ask an administrator of the account.';
     end if;

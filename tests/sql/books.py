@@ -231,13 +231,16 @@ class Books:
         """The answers, or the errors, of that many calls made at once."""
         return together(count, call)
 
-    def pause_by_dispute(self, account: str = "a") -> None:
-        """A dispute that is open, of a payment of another time."""
-        payment = self.ledger.open_purchase(self.fresh("pay"), account, "credits_100", 1, f"cus_{account}")["id"]
-        facts = dict.fromkeys(("id", "amount", "status", "reason", "created"), None) | {
-            "id": self.fresh("dp"), "amount": 1, "status": "needs_response", "created": 1, "withdrawn": False}
-        self.ledger.fail_payment(payment, "canceled", None)
-        self.ledger.reverse_payment(payment, 0, {"refunds": [], "disputes": [facts]})
+    def pause_by_dispute(self) -> None:
+        """A dispute of account "a" is open, of a payment of another time."""
+        self.query(
+            "insert into billing.payments (id, account_id, purpose, credits, amount, currency, status)"
+            " values ('old', 'a', 'purchase', 1, 1, 'usd', 'canceled');"
+            " insert into billing.payment_reversals"
+            " (id, account_id, payment_id, kind, amount, status, is_taken, is_open, occurred_at)"
+            " values ('dp', 'a', 'old', 'dispute', 1, 'needs_response', false, true, now());"
+            " select billing._derive_status('a')"
+        )
 
     # Auto top-up, as the charging worker drives it
 

@@ -27,7 +27,9 @@ def dun(books: Books, hours: int | None = HOURS, below: float = BELOW) -> int:
 
 def standing(books: Books) -> tuple[str, float, bool]:
     """Status, overdraft in credits, and whether there is a time by which to pay."""
-    row = books.query("select status, overdraft, grace_until from billing.credit_balances where account_id = 'a'")[0]
+    row = books.query(
+        "select status, overdraft, grace_until from billing.credit_balances where account_id = 'a'"
+    )[0]
     return row["status"], row["overdraft"] / CREDIT, row["grace_until"] is not None
 
 
@@ -126,6 +128,7 @@ def test_when_grace_is_over_nothing_is_spent_or_held_but_an_open_hold_is_settled
     books.query("update billing.credit_balances set grace_until = now()")
     assert dun(books) == 1
     assert books.notices("account.paused") == 1
+    assert books.ledger.get_balance("a")["pause_reason"] == "payment_failed"  # type: ignore[typeddict-item]
     event = {"id": "s", "amount": CREDIT}
     for refused in (
         lambda: books.spend(1),
@@ -177,8 +180,12 @@ def test_a_new_stop_gets_a_grace_of_its_own(books: Books) -> None:
     assert books.notices("account.grace") == 2
 
 
-@pytest.mark.parametrize("gone", [card_gone, lambda b: b.ledger.finish_topup(b.charge(), "action_required", {})])
-def test_a_card_that_is_gone_or_wants_its_holder_is_dunned(books: Books, gone: Callable[[Books], None]) -> None:
+@pytest.mark.parametrize(
+    "gone", [card_gone, lambda b: b.ledger.finish_topup(b.charge(), "action_required", {})]
+)
+def test_a_card_that_is_gone_or_wants_its_holder_is_dunned(
+    books: Books, gone: Callable[[Books], None]
+) -> None:
     gone(books)
     assert dun(books) == 1
     assert standing(books) == ("grace", BELOW, True)
@@ -202,7 +209,9 @@ def test_a_stop_after_switching_off_is_not_dunned(books: Books) -> None:
 
 
 @pytest.mark.parametrize("trouble", [in_grace, paused])
-def test_without_the_setting_any_more_everybody_is_freed(books: Books, trouble: Callable[[Books], None]) -> None:
+def test_without_the_setting_any_more_everybody_is_freed(
+    books: Books, trouble: Callable[[Books], None]
+) -> None:
     trouble(books)
     assert dun(books, None) == 1
     assert standing(books) == ("active", 0, False)

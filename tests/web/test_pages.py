@@ -6,6 +6,7 @@ import re
 import time
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -173,3 +174,21 @@ def test_failing_page_is_a_page(app: Flask, visitor: FlaskClient, monkeypatch: p
 def _buy(visitor: FlaskClient, ledger: Ledger) -> str:
     visitor.post("/billing/checkout", data=form(visitor.get("/billing").text))
     return str(ledger.list_payments("acme", 1, None)["data"][0]["id"])
+
+
+def test_page_says_until_when_an_account_in_grace_may_go_on_and_what_a_pause_is_for(
+    visitor: FlaskClient, ledger: Ledger, acme: str, settings: Settings
+) -> None:
+    ledger.link_customer(acme, "cus_grace")
+    ledger.set_default_payment_method(acme, "pm_1", {"brand": "visa"}, "test")
+    consent = {"threshold": 10_000_000, "credits": 100_000_000, "text_version": "v1"}
+    ledger.set_auto_topup(acme, {"enabled": True, **consent}, "test")
+    ledger.set_default_payment_method(acme, None, None, "test")
+    ledger.dun_accounts(1, 0, 10)
+    assert "Automatic payments have stopped." in visitor.get("/billing").text
+    with psycopg.connect(settings.database_url.get_secret_value()) as connection:  # type: ignore[union-attr]
+        connection.execute("update billing.credit_balances set grace_until = now()")
+    ledger.dun_accounts(1, 0, 10)
+    page = visitor.get("/billing").text
+    assert "Automatic payments have failed" in page
+    assert "disputed" not in page

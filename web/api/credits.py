@@ -36,8 +36,10 @@ class Balance(Answer):
     balance: Annotated[CreditsOut, Field(description="The sum of the entries; may be negative.")]
     debt: CreditsOut
     status: Annotated[str, Field(description="active, grace (automatic charges have stopped) or paused.")]
+    pause_reason: Annotated[str | None, Field(description="dispute or payment_failed; null unless paused.")]
     grace_until: Annotated[
-        str | None, Field(description="When the account is paused unless a payment goes through; null when none is due.")
+        str | None,
+        Field(description="When the account is paused unless a payment goes through; null when none is due."),
     ]
     low: bool
     lots: list[Lot]
