@@ -20,6 +20,8 @@ from shared.settings import Settings
 
 TEMPLATES: Final = Path(__file__).parent / "notices"
 ACTION_REQUIRED: Final = ".action_required"
+OPEN: Final = "Open Refill"
+"""What a link without a label of its own is called."""
 
 _LINK = re.compile(r"(?:(?P<label>[^:\n]{1,80}): )?(?P<url>https?://\S+)")
 
@@ -78,7 +80,7 @@ def _blocks(paragraph: str, ours: tuple[str, ...]) -> list[str | Link]:
     for line in (line.strip() for line in paragraph.splitlines() if line.strip()):
         link = _LINK.fullmatch(line)
         if link and _is_ours(link["url"], ours):
-            found.append(Link(link["label"] or "Open billing", link["url"]))
+            found.append(Link(link["label"] or OPEN, link["url"]))
         elif found and isinstance(found[-1], str):
             found[-1] += f"\n{line}"
         else:

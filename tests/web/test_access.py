@@ -66,6 +66,9 @@ def test_81_bound_key_never_sees_another_account(
         "credits/holds",
         "credits/holds/h1",
         "credits/limits",
+        "credits/low-balance-levels",
+        "billing/notice-preferences",
+        "billing/webhook-endpoints",
         "billing/payments",
     ):
         response = client.get(f"/api/{path}?account_id=other", headers=token)
@@ -83,6 +86,9 @@ def test_81_bound_key_never_sees_another_account(
         ("POST", "/api/credits/lots/lot_1/extend", {"expires_at": None, "reason": "r"}),
         ("POST", "/api/billing/checkout-sessions", {"package_id": "credits_100"}),
         ("PUT", "/api/billing/auto-topup", {"enabled": False}),
+        ("PUT", "/api/credits/low-balance-levels", {"levels": []}),
+        ("PUT", "/api/billing/notice-preferences", {"topic": "balance.low", "enabled": False}),
+        ("POST", "/api/billing/webhook-endpoints", {"url": "https://platform.example/"}),
     ):
         response = client.open(path, method=method, json=body | {"account_id": "other"}, headers=token)
         assert (response.status_code, response.json["code"]) == (404, "unknown_account"), path

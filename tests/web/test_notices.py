@@ -27,7 +27,9 @@ HOOKS, PREFERENCES, LEVELS = (
     "/api/credits/low-balance-levels",
 )
 URL = "https://platform.example/hook?token=t"
-REQUIRED = {"dispute.opened", "topup.action_required", "topup.paused"}
+REQUIRED = {
+    "account.grace", "account.paused", "dispute.opened", "payment.action_required", "topup.action_required", "topup.paused",
+}  # fmt: skip
 Token = dict[str, str]
 
 

@@ -79,7 +79,7 @@ def test_markup_of_others_is_escaped(settings: Settings) -> None:
 
 def test_links_of_ours_are_links(settings: Settings) -> None:
     text = slack.compose(settings, notice("topup.paused"))["blocks"][1]["text"]["text"]
-    assert f"<{settings.base_url}/billing|Open billing>" in text
+    assert f"<{settings.base_url}/billing|Open Refill>" in text
 
 
 def test_texts_fit_into_slacks_bounds(settings: Settings) -> None:
