@@ -3,8 +3,9 @@
 Three steps, each safe to repeat and safe while others do the same:
 1. `sql/bootstrap/*.sql` creates the roles and the schema `auth` that Supabase has and plain PostgreSQL lacks.
 2. `sql/migrations/NNNN_name.sql`, once each, recorded in the table that the Supabase CLI uses for them.
-3. `sql/functions`, `sql/views`, `sql/policies.sql`, `sql/seed`: all of them again, in one transaction, when
-   any file changed; so nobody meets a new function without its grants. What no file creates is dropped.
+3. `sql/functions`, `sql/views`, `sql/api`, `sql/policies.sql`, `sql/seed`: all of them again, in one transaction,
+   when any file changed or somebody granted anything since; so nobody meets a new function without its grants.
+   What no file creates is dropped.
 """
 
 import argparse
@@ -38,23 +39,59 @@ CREATED = re.compile(
 # The files of step 3 in their order, by the kind of thing that they create.
 REPEATABLE = {
     "routine ": "functions/*.sql",
-    "view ": "views/*.sql",
+    "view billing.": "views/*.sql",
+    "view api.": "api/*.sql",
     "policy ": "policies.sql",
     "nothing else": "seed/*.sql",
 }
 # What step 3 may have created: how to name it, a stamp that changes when it is created anew, its bare name.
+# Schema api may be the project's own, so only what a file of ours created there is ours.
 DEFINED = """
 select format('policy %I on %s', p.polname, p.polrelid::regclass), p.oid || '/' || p.xmin, p.polname::text
   from pg_policy p join pg_class c on c.oid = p.polrelid and c.relnamespace = to_regnamespace('billing')
 union all
 select 'view ' || c.oid::regclass, c.oid || '/' || r.xmin, c.relname
   from pg_class c join pg_rewrite r on r.ev_class = c.oid
- where c.relnamespace = to_regnamespace('billing') and c.relkind = 'v'
+ where c.relkind = 'v' and (c.relnamespace = to_regnamespace('billing')
+    or c.relnamespace = to_regnamespace('api')
+   and exists (select from billing.schema_files f where f.name = format('sql/api/%s.sql', c.relname)))
 union all
 select 'routine ' || p.oid::regprocedure, p.oid || '/' || p.xmin, p.proname
   from pg_proc p
  where p.pronamespace = to_regnamespace('billing')
    and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')
+"""
+# A fingerprint of what the roles of clients may do, of the policies and of what Realtime publishes: policies.sql decides
+# all of it, and must run again when somebody changed it since.
+RIGHTS = """
+with things (name, acl) as (
+  select 'schema ' || nspname, nspacl from pg_namespace where nspname in ('billing', 'api')
+  union all
+  select 'relation ' || c.oid::regclass, c.relacl from pg_class c where c.relnamespace = to_regnamespace('billing')
+     or c.relnamespace = to_regnamespace('api')
+    and exists (select from billing.schema_files f where f.name = format('sql/api/%s.sql', c.relname))
+  union all
+  select format('column %s.%s', c.oid::regclass, a.attname), a.attacl
+    from pg_attribute a join pg_class c on c.oid = a.attrelid where c.relnamespace = to_regnamespace('billing')
+  union all
+  select 'routine ' || oid::regprocedure, coalesce(proacl, acldefault('f', proowner))
+    from pg_proc where pronamespace = to_regnamespace('billing')
+)
+select md5(coalesce(string_agg(fact, ', ' order by fact collate "C"), '')) from (
+  select concat_ws(' ', t.name, r.rolname, x.privilege_type, x.is_grantable) as fact
+    from things t cross join aclexplode(t.acl) x left join pg_roles r on r.oid = x.grantee
+   where x.grantee = 0 or r.rolname in ('anon', 'authenticated', 'service_role')
+  union all
+  select 'without policies: ' || relname from pg_class
+   where relnamespace = to_regnamespace('billing') and relkind in ('r', 'p') and not relrowsecurity
+  union all
+  select concat_ws(' ', tablename, policyname, permissive, roles, cmd, qual, with_check)
+    from pg_policies where schemaname = 'billing'
+  union all
+  select concat_ws(' ', p.pubname, t.tablename, t.attnames) from pg_publication p
+    left join pg_publication_tables t on t.pubname = p.pubname and t.schemaname = 'billing'
+   where p.pubname = 'supabase_realtime'
+) facts
 """
 HISTORY = """
 create schema if not exists supabase_migrations;
@@ -67,6 +104,7 @@ create schema if not exists billing;
 create table if not exists billing.schema_files (name text primary key, hash text not null);
 alter table billing.schema_files enable row level security;
 """
+KEEP = "insert into billing.schema_files (name, hash) values (%s, %s)"
 Connection = psycopg.Connection[tuple[Any, ...]]
 T = TypeVar("T")
 
@@ -152,13 +190,14 @@ def _migrate(connection: Connection, version: str, path: Path) -> bool:
 
 
 def _refresh(connection: Connection, root: Path) -> list[str]:
-    """Run all re-runnable files if any differs from what the database has; says what changed."""
+    """Run all re-runnable files if any, or what clients may do, differs from the last time; says what changed."""
     fixed = list(_migrations(root).values())
     files = [path for pattern in REPEATABLE.values() for path in sorted(root.glob(pattern))]
     hashes = {_shown(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in [*fixed, *files]}
     connection.execute(FILES)
     stored = {row[0]: row[1] for row in connection.execute("select name, hash from billing.schema_files")}
-    if hashes == stored:
+    intact = stored.pop("rights", None) == _rights(connection)
+    if hashes == stored and intact:
         return []
     before = {row[0]: row[1] for row in connection.execute(DEFINED)}
     # Functions may call one another, so bodies cannot be checked in the order of their names.
@@ -175,11 +214,17 @@ def _refresh(connection: Connection, root: Path) -> list[str]:
         _drop(connection, thing)
     connection.execute("delete from billing.schema_files")
     for name, value in hashes.items():
-        connection.execute("insert into billing.schema_files (name, hash) values (%s, %s)", [name, value])
+        connection.execute(KEEP, [name, value])
+    connection.execute(KEEP, ["rights", _rights(connection)])
     connection.execute("notify pgrst, 'reload schema'")
     changed = [_shown(path) for path in files if stored.get(_shown(path)) != hashes[_shown(path)]]
     dropped = [f"{thing}: dropped, no file creates it any more" for thing in stale]
-    return [*(f"{name}: applied" for name in changed), *dropped]
+    restored = [] if intact or not stored else ["grants and policies: restored"]
+    return [*(f"{name}: applied" for name in changed), *restored, *dropped]
+
+
+def _rights(connection: Connection) -> str:
+    return str(connection.execute(RIGHTS).fetchall()[0][0])
 
 
 def _run(connection: Connection, path: Path) -> None:

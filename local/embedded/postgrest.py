@@ -106,7 +106,7 @@ class PostgREST(Server):
         database_url: str,
         secret: str | None = None,
         *,
-        schema: str = "billing",
+        schema: str = "billing, api",
         cache: Path = CACHE,
         directory: Path | str | None = None,
         port: int | None = None,

@@ -18,6 +18,8 @@ begin
     execute format('create table billing.%I partition of billing.credit_usage for values from (%L) to (%L)',
       v_name, v_month at time zone 'UTC', (v_month + interval '1 month') at time zone 'UTC');
     execute format('alter table billing.%I enable row level security', v_name);
+    -- Default privileges of the database may have granted something: read and written is through the parent alone.
+    execute format('revoke all on billing.%I from public, anon, authenticated, service_role', v_name);
     v_count := v_count + 1;
   end loop;
   return to_jsonb(v_count);
