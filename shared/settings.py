@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     environment: Environment = Field(validation_alias="REFILL_ENV")
     port: int = Field(8000, ge=1, le=65535, validation_alias="PORT")
     base_url: str = Field("http://localhost:8000", validation_alias="BASE_URL")
+    trusted_proxies: int = Field(0, ge=0, le=10, validation_alias="TRUSTED_PROXIES")
     secret_key: SecretStr = Field(min_length=16, validation_alias="SECRET_KEY")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias="LOG_LEVEL")
 

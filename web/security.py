@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, Request, Response
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from shared.settings import Settings
 
@@ -14,7 +15,7 @@ POLICY = (
 
 
 def register(app: Flask, settings: Settings) -> None:
-    """Headers on every answer; secure cookies outside local mode."""
+    """Headers on every answer; secure cookies in production; whose address counts behind proxies."""
     # A form that is answered by a redirect to Checkout needs Checkout's origin in form-action.
     local_stripe = f" {settings.stripe_api_base}" if settings.stripe_api_base else ""
     headers = [
@@ -24,6 +25,8 @@ def register(app: Flask, settings: Settings) -> None:
         ("Referrer-Policy", "same-origin"),
         ("Cross-Origin-Opener-Policy", "same-origin"),
     ]
+    if settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0)  # type: ignore[method-assign]
     https = settings.environment == "production"
     if https:
         headers.append(("Strict-Transport-Security", "max-age=31536000; includeSubDomains"))

@@ -244,3 +244,15 @@ def test_after_fourteen_days_it_has_ended(client: FlaskClient, ada: str, databas
     assert client.get("/billing").status_code == 401
     sign_in(client)
     assert len(rows(database, "select 1 from billing.member_sessions")) == 1
+
+
+def test_86_the_api_takes_no_cookie(client: FlaskClient, ada: str, ledger: Ledger) -> None:
+    """So no other site can make a browser that is signed in here call it."""
+    sign_in(client)
+    assert client.get("/billing").status_code == 200
+    for method, path in (
+        ("GET", "/api/me"),
+        ("PUT", "/api/billing/auto-topup"),
+        ("POST", "/api/billing/portal-sessions"),
+    ):
+        assert client.open(path, method=method, json={"enabled": False}).status_code == 401

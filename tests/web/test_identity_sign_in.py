@@ -10,6 +10,7 @@ import httpx
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from limits import parse
 
 from local.supabase.app import LocalSupabase
 from shared.ledger import Ledger
@@ -28,6 +29,7 @@ from tests.web.browsing import (
     sign_in,
 )
 from tests.web.conftest import Counts, FakeGateway
+from web import create_app, limits
 from web.pages.sign_in_page import own_path
 
 
@@ -176,6 +178,27 @@ def test_86_forms_of_other_sites_are_refused(
     assert gateway.sessions == []
     assert len(supabase.requests) == asked
     assert client.get("/billing").status_code == 200
+
+
+def test_90_behind_a_proxy_people_are_counted_and_not_what_they_claim(
+    settings: Settings, ledger: Ledger, gateway: FakeGateway, ada: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "SIGN_INS_PER_ADDRESS", parse("3 per minute"))
+
+    def tries(proxies: int, last: list[str]) -> list[int]:
+        """Each claims another address of its own in front of the one that the proxy has seen."""
+        behind = settings.model_copy(update={"trusted_proxies": proxies})
+        client = create_app(behind, ledger=ledger, gateway=gateway).test_client()  # type: ignore[arg-type]
+        return [
+            client.get(
+                "/sign-in/with/github", headers={"X-Forwarded-For": f"10.9.9.{number}, {address}"}
+            ).status_code
+            for number, address in enumerate(last)
+        ]
+
+    assert tries(1, ["192.0.2.1"] * 4) == [303, 303, 303, 429]
+    assert tries(1, ["192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5"]) == [303] * 4
+    assert tries(0, ["192.0.2.6", "192.0.2.7", "192.0.2.8", "192.0.2.9"]) == [303, 303, 303, 429]
 
 
 def test_guessing_a_password_is_slowed_down(client: FlaskClient, ada: str, supabase: LocalSupabase) -> None:

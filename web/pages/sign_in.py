@@ -81,7 +81,6 @@ def with_provider(provider: str) -> BaseResponse:
 @blueprint.get("/callback")
 def callback() -> BaseResponse:
     """Where links and providers come back to. Only the browser that began it has the state and the verifier."""
-    services().limiter.check_sign_in("", request.remote_addr)
     begun = dict(session.get(PENDING, {}))
     pending = begun.pop(request.args.get("state", ""), None)
     if pending is None or time.time() > pending["until"]:
