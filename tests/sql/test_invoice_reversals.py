@@ -314,3 +314,18 @@ def test_invoices_are_listed_without_the_counters_of_readings(books: Books, gran
     tell(books, granted, refund(PRICE))
     row = books.ledger.list_invoices("a", 10, None)["data"][0]
     assert (row["id"], "version" in row, "reversals_version" in row) == (granted, False, False)
+
+
+def test_70_the_version_before_that_names_payments_only_still_works(books: Books) -> None:
+    """Both versions run during a release: calls by the former names and number of arguments."""
+    payment = books.buy()
+    books.settle(payment)
+    facts = Jsonb({"refunds": [refund(500)], "disputes": []})
+    assert books.value("select billing.get_reversals(p_payment_id => %s)->>'version'", payment) == "0"
+    told = "select billing.reverse_payment(p_payment_id => %s, p_version => 0, p_facts => %s)->>'outcome'"
+    assert books.value(told, payment, facts) == "reversed"
+    books.query(
+        "select billing.warn_of_fraud(p_warning_id => 'w', p_payment_id => %s, p_fraud_type => null)", payment
+    )
+    assert books.balance() == 0
+    books.assert_sound()
