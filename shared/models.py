@@ -153,8 +153,16 @@ class Quote(TypedDict):
     bounds: list[dict[str, Any]]
 
 
+class ChargeLine(TypedDict):
+    """One part of what is charged, in minor units."""
+
+    kind: Literal["credits", "fee", "tax"]
+    label: str
+    amount: int
+
+
 class Payment(TypedDict):
-    """A payments row."""
+    """A payments row. amount is what is charged, net_amount the price of the credits, lines what amount is made of."""
 
     id: str
     account_id: str
@@ -163,6 +171,8 @@ class Payment(TypedDict):
     quantity: int
     credits: int
     amount: int
+    net_amount: int
+    lines: list[ChargeLine]
     currency: str
     status: str
     reason: str | None

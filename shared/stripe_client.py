@@ -126,20 +126,29 @@ class StripeGateway:
     def create_checkout_session(
         self, payment: Payment, *, customer_id: str, product_name: str, success_url: str, cancel_url: str
     ) -> StripeData:
-        """A hosted Checkout Session for a purchase, at our row's amount; the card is saved for later charges.
+        """A hosted Checkout Session for a purchase, with our row's lines; the card is saved for later charges.
 
         It closes an hour after the row was written: by the row's time, so that a repeat sends the same.
         """
         metadata = {"refill_payment_id": payment["id"], "refill_account_id": payment["account_id"]}
         opened = dt.datetime.fromisoformat(payment["created_at"])
-        price: StripeData = {"currency": payment["currency"], "unit_amount": payment["amount"]}
-        price["product_data"] = {"name": product_name}
+        items: list[StripeData] = [
+            {
+                "quantity": 1,
+                "price_data": {
+                    "currency": payment["currency"],
+                    "unit_amount": line["amount"],
+                    "product_data": {"name": product_name if line["kind"] == "credits" else line["label"]},
+                },
+            }
+            for line in payment["lines"]
+        ]
         params: StripeData = {
             "mode": "payment",
             "ui_mode": "hosted_page",
             "customer": customer_id,
             "client_reference_id": payment["id"],
-            "line_items": [{"quantity": 1, "price_data": price}],
+            "line_items": items,
             # Another presentment currency would make the amount differ from the row's.
             "adaptive_pricing": {"enabled": False},
             "payment_intent_data": {"setup_future_usage": "off_session", "metadata": metadata},

@@ -143,6 +143,22 @@ class MoneyOut(Answer):
     currency: Annotated[str, Field(examples=["usd"])]
 
 
+class LineOut(Answer):
+    """One part of what is charged, in minor units of the charge's currency."""
+
+    kind: Literal["credits", "fee", "tax"]
+    label: str
+    amount: Annotated[int, Field(examples=[500])]
+
+
+class Charged(Answer):
+    """A price of credits, and what is charged for them."""
+
+    price: Annotated[MoneyOut, Field(description="Of the credits alone.")]
+    total: Annotated[MoneyOut, Field(description="What is charged: credits, fees and taxes.")]
+    lines: list[LineOut]
+
+
 Mode = Literal["fixed", "target"]
 
 

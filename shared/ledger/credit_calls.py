@@ -72,8 +72,22 @@ class CreditCalls(Calls):
     # Catalogue
 
     def list_packages(self) -> list[dict[str, Any]]:
-        """Active packages: id, name, credits, amount, currency."""
+        """Active packages: id, name, credits, amount, currency; total and lines: what is charged for one."""
         return self._call("list_packages")
+
+    def list_fee_rules(self) -> list[dict[str, Any]]:
+        """Every rule of fees and taxes. percent is a decimal string, fixed is minor units."""
+        return self._call("list_fee_rules")
+
+    def set_fee_rule(self, rule: dict[str, Any], actor: str) -> dict[str, Any]:
+        """Makes or changes the rule rule["id"]: kind, label, applies_to, currency, percent, fixed, active.
+        Refused: invalid_value.
+        """
+        return self._call("set_fee_rule", p_rule=Json(rule), p_actor=actor)
+
+    def remove_fee_rule(self, rule_id: str, actor: str) -> dict[str, Any]:
+        """Removes a rule and answers it; Refused not_found."""
+        return self._call("remove_fee_rule", p_id=rule_id, p_actor=actor)
 
     def list_plans(self) -> list[dict[str, Any]]:
         """Active plans: id, name, credits_per_cycle, amount, currency, interval."""

@@ -32,9 +32,7 @@ begin
   v_after.updated_at := now();
 
   -- The smallest charge that these settings can lead to: one fixed amount, or from the threshold up to the target.
-  v_least := billing._topup_price(
-    case v_after.mode when 'target' then v_after.credits - v_after.threshold else v_after.credits end,
-    v_package.credits, v_package.amount);
+  v_least := billing._lines_total(billing._least_charge(v_after, v_package));
   v_fault := case
     when v_after.threshold is null then 'threshold is missing: the available credits at which to top up'
     when v_after.credits is null then 'amount (or target) is missing: how many credits one top-up adds, or fills up to'

@@ -4,6 +4,9 @@ create or replace function billing._payment_json(p_payment billing.payments)
   returns jsonb
   language sql stable security definer set search_path = '' as $$
   select to_jsonb(p_payment) - 'next_check_at' - 'checks'
+    || jsonb_build_object('net_amount', coalesce(p_payment.net_amount, p_payment.amount),
+      'lines', coalesce(p_payment.lines, jsonb_build_array(
+        jsonb_build_object('kind', 'credits', 'label', 'Credits', 'amount', p_payment.amount))))
     || (select jsonb_build_object('topup_id', t.id,
           'overdue', p_payment.created_at < now() - life.time,
           'action_required', p_payment.status in ('open', 'processing') and p_payment.created_at >= now() - life.time

@@ -1,31 +1,36 @@
 -- Sizes one charge: enough to rise above the threshold (whole fixed amounts), or up to the target, within what the caps
--- leave. Answers credits and amount (minor units), or the cap that leaves no room and when it frees some.
+-- leave for the whole charge. Answers credits, their price, the lines with fees and taxes, and what these come to; or the
+-- cap that leaves no room and when it frees some.
 -- Internal. Changes nothing.
 create or replace function billing._topup_offer(
   p_settings billing.auto_topup_settings, p_available bigint,
-  out credits bigint, out amount bigint, out cap text, out frees_at timestamptz)
+  out credits bigint, out net_amount bigint, out lines jsonb, out amount bigint, out cap text, out frees_at timestamptz)
   language plpgsql stable security definer set search_path = '' as $$
 declare
   v_package billing.credit_packages := billing._topup_package(p_settings.package_id, p_settings.currency);
   v_spent   record;
   v_room    bigint;
+  v_net     numeric; -- of the room, what credits may cost
   v_wanted  bigint;
 begin
   select * into v_spent from billing._topup_spent(p_settings.account_id);
   v_room := least(p_settings.cap_day - v_spent.day, p_settings.cap_month - v_spent.month, 99999999);
+  v_net := billing._net_within(v_room, p_settings.currency, 'topup');
   if p_settings.mode = 'target' then
     v_wanted := p_settings.credits - p_available;
-    credits := least(v_wanted, floor(greatest(v_room, 0)::numeric * v_package.credits / v_package.amount)::bigint);
+    credits := least(v_wanted, floor(v_net * v_package.credits / v_package.amount)::bigint);
   else
     v_wanted := greatest(1, (p_settings.threshold - p_available) / p_settings.credits + 1);
-    credits := p_settings.credits * least(v_wanted, floor(greatest(v_room, 0)::numeric * v_package.credits
-      / v_package.amount / p_settings.credits)::bigint);
+    credits := p_settings.credits * least(v_wanted, floor(v_net * v_package.credits / v_package.amount
+      / p_settings.credits)::bigint);
   end if;
-  amount := billing._topup_price(credits, v_package.credits, v_package.amount)::bigint;
+  net_amount := billing._topup_price(credits, v_package.credits, v_package.amount)::bigint;
+  lines := billing._charge_lines(net_amount, p_settings.currency, 'topup');
+  amount := billing._lines_total(lines);
   if v_spent.per_hour >= p_settings.cap_per_hour then
     cap := 'cap_per_hour';
     frees_at := v_spent.hour_frees_at;
-  elsif amount < 50 or amount > v_room then
+  elsif net_amount < 1 or amount < 50 or amount > v_room then
     cap := case when p_settings.cap_month - v_spent.month <= p_settings.cap_day - v_spent.day then 'cap_month' else 'cap_day' end;
     frees_at := (date_trunc(substr(cap, 5), now() at time zone 'UTC') + ('1 ' || substr(cap, 5))::interval) at time zone 'UTC';
   end if;

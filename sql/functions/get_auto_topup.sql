@@ -8,6 +8,7 @@ declare
   v_spent    jsonb;
   v_open     jsonb;
   v_consent  jsonb;
+  v_lines    jsonb;
   v_account  jsonb := billing.get_account(p_account_id);
 begin
   select * into v_settings from billing.auto_topup_settings where account_id = p_account_id;
@@ -17,7 +18,10 @@ begin
   select jsonb_build_object('actor', c.actor, 'at', c.created_at, 'text_version', c.text_version) into v_consent
     from billing.auto_topup_consents c
    where c.account_id = p_account_id and c.enabled and coalesce(v_settings.enabled, false) order by c.id desc limit 1;
+  v_lines := billing._least_charge(v_settings, billing._topup_package(v_settings.package_id, v_settings.currency));
   return jsonb_build_object(
+    'charge', case when v_lines is not null then jsonb_build_object('net_amount', v_lines#>'{0,amount}',
+      'amount', billing._lines_total(v_lines), 'currency', v_settings.currency, 'lines', v_lines) end,
     'account_id', p_account_id, 'enabled', coalesce(v_settings.enabled, false), 'threshold', v_settings.threshold,
     'mode', v_settings.mode, 'credits', v_settings.credits, 'package_id', v_settings.package_id,
     'caps', case when v_settings.account_id is not null then jsonb_build_object('day', v_settings.cap_day,

@@ -47,9 +47,9 @@ begin
     end if;
   end if;
   if v_reason is null then
-    insert into billing.payments (id, account_id, purpose, credits, amount, currency, stripe_customer_id)
-    values (p_payment_id, p_account_id, 'topup', v_offer.credits, v_offer.amount, v_settings.currency,
-      v_customer.stripe_customer_id);
+    insert into billing.payments (id, account_id, purpose, credits, amount, net_amount, lines, currency, stripe_customer_id)
+    values (p_payment_id, p_account_id, 'topup', v_offer.credits, v_offer.amount, v_offer.net_amount, v_offer.lines,
+      v_settings.currency, v_customer.stripe_customer_id);
     insert into billing.topups (id, account_id, payment_id, stripe_customer_id, payment_method)
     values (p_topup_id, p_account_id, p_payment_id, v_customer.stripe_customer_id, v_customer.default_payment_method);
     update billing.auto_topup_settings set next_attempt_at = null, waiting_reason = null where account_id = p_account_id;

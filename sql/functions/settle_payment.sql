@@ -43,7 +43,7 @@ begin
   end if;
   perform billing._post_grant(v_payment.account_id, v_payment.purpose::billing.lot_kind,
     (v_payment.purpose || 's')::billing.counter_account, v_payment.credits, 'payment', p_payment_id,
-    v_payment.amount, v_payment.currency, p_occurred_at => v_payment.paid_at);
+    coalesce(v_payment.net_amount, v_payment.amount), v_payment.currency, p_occurred_at => v_payment.paid_at);
   perform billing._apply_reversals(p_payment_id); -- of which Stripe told before the payment itself
   v_due := billing._arm_topup(v_payment.account_id);
   return jsonb_build_object('outcome', 'granted', 'reason', null, 'account_id', v_payment.account_id, 'topup_due', v_due);

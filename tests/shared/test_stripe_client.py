@@ -27,7 +27,12 @@ from shared.stripe_facts import facts_of_intent
 PAYMENT: Any = {
     "id": "pay_1",
     "account_id": "acct_1",
-    "amount": 1000,
+    "amount": 1290,
+    "lines": [
+        {"kind": "credits", "label": "Credits", "amount": 1000},
+        {"kind": "fee", "label": "Card fee", "amount": 75},
+        {"kind": "tax", "label": "VAT 20 %", "amount": 215},
+    ],
     "currency": "usd",
     "created_at": "2026-11-20T20:00:00+00:00",
 }
@@ -148,7 +153,12 @@ def test_checkout_session_carries_our_ids_twice_and_saves_the_card(
     sent = server.sent
     assert server.key == "checkout:pay_1"
     assert sent["customer"] == "cus_1"
-    assert sent["line_items[0][price_data][unit_amount]"] == "1000"
+    items = [
+        tuple(sent[f"line_items[{n}][price_data][{name}]"] for name in ("product_data][name", "unit_amount"))
+        for n in range(3)
+    ]
+    assert items == [("100 credits", "1000"), ("Card fee", "75"), ("VAT 20 %", "215")]
+    assert {sent[f"line_items[{n}][quantity]"] for n in range(3)} == {"1"}
     assert sent["payment_intent_data[setup_future_usage]"] == "off_session"
     assert (
         sent["metadata[refill_payment_id]"]

@@ -52,7 +52,7 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         set(),
     ),
     "check_payment_granted_once": (
-        "update billing.payments set credits = credits + 1 where id = 'pay_1'",
+        "update billing.payments set lines = jsonb_set(lines, '{0,amount}', '499') where id = 'pay_1'",
         set(),
     ),
     "check_reversals": ("update billing.payments set refunded_credits = 1 where id = 'pay_1'", set()),

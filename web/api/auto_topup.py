@@ -8,9 +8,21 @@ from pydantic import Field, model_validator
 
 from shared import queue
 from shared.models import TopupState
+from web.api.catalogue import charged
 from web.api.queries import AccountQuery, account_of
 from web.endpoints import Call, Endpoint, respond
-from web.fields import Answer, Body, CreditsIn, CreditsOut, Mode, Money, MoneyOut, PositiveCreditsIn, Text
+from web.fields import (
+    Answer,
+    Body,
+    Charged,
+    CreditsIn,
+    CreditsOut,
+    Mode,
+    Money,
+    MoneyOut,
+    PositiveCreditsIn,
+    Text,
+)
 
 CONSENT_TEXT_VERSION = "2026-11"
 """The version of the text that the pages and the documentation show for consent to automatic charges."""
@@ -130,6 +142,15 @@ class ConsentOut(Answer):
     text_version: str | None
 
 
+class Charge(Charged):
+    """The smallest charge that the settings lead to."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_ledger(cls, row: dict[str, Any]) -> dict[str, Any]:
+        return charged(row)
+
+
 class AutoTopup(Answer):
     """Settings and state of auto top-up."""
 
@@ -140,6 +161,12 @@ class AutoTopup(Answer):
     target: CreditsOut | None = None
     package_id: str | None
     caps: CapsOut | None
+    charge: Annotated[
+        Charge | None,
+        Field(
+            description="One charge: of `amount`, or from the threshold up to `target`, with fees and taxes."
+        ),
+    ]
     spent: Spent | None
     consent: ConsentOut | None
     declines: int

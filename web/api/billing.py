@@ -8,10 +8,10 @@ from flask import Response
 from pydantic import Field, model_validator
 
 from web import idempotency, purchases, subscriptions
-from web.api.catalogue import with_price
+from web.api.catalogue import charged, with_price
 from web.api.queries import Page, PageQuery, account_of
 from web.endpoints import Call, Endpoint
-from web.fields import Answer, Body, CreditsOut, MoneyOut, Text
+from web.fields import Answer, Body, Charged, CreditsOut, MoneyOut, Text
 
 
 class NewCheckout(Body):
@@ -42,7 +42,7 @@ class Checkout(Answer):
     price: MoneyOut
 
 
-class PaymentOut(Answer):
+class PaymentOut(Charged):
     """A payment, and how it stands."""
 
     id: str
@@ -50,7 +50,6 @@ class PaymentOut(Answer):
     package_id: str | None
     quantity: int
     credits: CreditsOut
-    price: MoneyOut
     status: str
     reason: str | None
     receipt_url: str | None
@@ -113,7 +112,7 @@ def open_checkout(call: Call) -> Response:
             success_url=body.success_url,
             cancel_url=body.cancel_url,
         )
-        return call.respond({**with_price(dict(payment)), "url": payment["checkout_url"]}, 201)
+        return call.respond({**charged(dict(payment)), "url": payment["checkout_url"]}, 201)
 
     return idempotency.once(call.services.ledger, call.caller, body.model_dump(), run)
 
@@ -150,4 +149,4 @@ def _subscribe(call: Call, attempt: idempotency.Attempt, account_id: str) -> Res
 def payments(call: Call) -> Any:
     """Purchases and top-ups with their state and Stripe's receipt."""
     page = call.services.ledger.list_payments(account_of(call), call.query.limit, call.query.cursor)
-    return {**page, "data": [with_price(row) for row in page["data"]]}
+    return {**page, "data": [charged(row) for row in page["data"]]}

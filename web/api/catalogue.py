@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from web.endpoints import Call, Endpoint
-from web.fields import Answer, CreditsOut, MoneyOut
+from web.fields import Answer, Charged, CreditsOut, MoneyOut
 
 
-class Package(Answer):
+class Package(Charged):
     """Credits on sale."""
 
     id: str
     name: str
     credits: CreditsOut
-    price: MoneyOut
 
 
 class Packages(Answer):
@@ -46,10 +45,20 @@ def with_price(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "price": {"amount": row["amount"], "currency": row["currency"]}}
 
 
+def charged(row: dict[str, Any], net: str = "net_amount", gross: str = "amount") -> dict[str, Any]:
+    """A row with a net and a gross amount as price and total."""
+    currency = row["currency"]
+    return {
+        **row,
+        "price": {"amount": row[net], "currency": currency},
+        "total": {"amount": row[gross], "currency": currency},
+    }
+
+
 @Endpoint("GET", "/api/billing/packages", summary="Credit packages", tag="catalogue", answer=Packages)
 def packages(call: Call) -> Any:
     """The packages on sale, smallest first."""
-    return {"data": [with_price(row) for row in call.services.ledger.list_packages()]}
+    return {"data": [charged(row, "amount", "total") for row in call.services.ledger.list_packages()]}
 
 
 @Endpoint("GET", "/api/billing/plans", summary="Subscription plans", tag="catalogue", answer=Plans)

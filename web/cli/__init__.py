@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from flask import Flask
 
-from web.cli import accounts, lots, notices, operations, prices, revenue, spending, statements, usage_months
+from web.cli import (
+    accounts,
+    fees,
+    lots,
+    notices,
+    operations,
+    prices,
+    revenue,
+    spending,
+    statements,
+    usage_months,
+)
 
 
 def register(app: Flask) -> None:
@@ -18,6 +29,7 @@ def register(app: Flask) -> None:
         operations.events,
         operations.topups,
         prices.actions,
+        fees.fees,
         lots.lots,
         notices.notices,
         notices.webhooks,

@@ -1,0 +1,11 @@
+-- The lines of the smallest charge that settings of auto top-up can lead to: one fixed amount, or from the threshold up to
+-- the target. Internal. null while a setting is missing; a price beyond what Stripe takes stays just beyond it.
+create or replace function billing._least_charge(
+  p_settings billing.auto_topup_settings, p_package billing.credit_packages)
+  returns jsonb
+  language sql stable security definer set search_path = '' as $$
+  select billing._charge_lines(least(100000000, billing._topup_price(
+    case p_settings.mode when 'target' then p_settings.credits - p_settings.threshold else p_settings.credits end,
+    p_package.credits, p_package.amount))::bigint, p_package.currency, 'topup')
+   where p_settings.credits is not null and p_package.id is not null;
+$$;
