@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stripe
 from flask import Flask, Request, Response
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -12,6 +13,30 @@ POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; "
     "base-uri 'none'; form-action 'self' https://checkout.stripe.com{stripe}; frame-ancestors 'none'"
 )
+
+# By docs.stripe.com/security/guide#content-security-policy; only the page that confirms a payment has it.
+STRIPE_SCRIPT, STRIPE_FRAMES, STRIPE_API = (
+    "https://js.stripe.com",
+    "https://js.stripe.com https://hooks.stripe.com",
+    "https://api.stripe.com",
+)
+# Stripe.js is published under the name of its API release; never in a bundle (docs.stripe.com/js/including).
+STRIPE_JS = f"{stripe.api_version.rpartition('.')[2]}/stripe.js"
+
+
+def stripe_js(settings: Settings) -> str:
+    """Where the browser loads Stripe.js from: Stripe, or the local Stripe, which has a stand-in."""
+    return f"{settings.stripe_api_base or STRIPE_SCRIPT}/{STRIPE_JS}"
+
+
+def payment_policy(settings: Settings) -> str:
+    """The policy of the page with Stripe.js: the strict one, and Stripe's origins."""
+    local = settings.stripe_api_base
+    policy = POLICY.format(stripe=f" {local}" if local else "")
+    return (
+        policy.replace("script-src 'self'", f"script-src 'self' {local or STRIPE_SCRIPT}")
+        + f"; frame-src {local or STRIPE_FRAMES}; connect-src 'self' {local or STRIPE_API}"
+    )
 
 
 def register(app: Flask, settings: Settings) -> None:
@@ -42,7 +67,7 @@ def register(app: Flask, settings: Settings) -> None:
     @app.after_request
     def _add_headers(response: Response) -> Response:
         for name, value in headers:
-            response.headers.add(name, value)
+            response.headers.setdefault(name, value)
         if "Cache-Control" not in response.headers:
             response.headers.add("Cache-Control", "no-store")
         return response

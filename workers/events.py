@@ -142,6 +142,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     "payment_intent.payment_failed": _payment_intent,
     "payment_intent.processing": _payment_intent,
     "payment_intent.canceled": _payment_intent,
+    "payment_intent.requires_action": _payment_intent,
     "charge.refunded": _reversal,
     "charge.dispute.created": _reversal,
     "charge.dispute.updated": _reversal,

@@ -58,6 +58,9 @@ def judge_intent(app: App, payment: Payment, intent: StripeData, *, retry_possib
         return _close(app, payment, "processing", None)
     if status == "canceled":
         return _close(app, payment, "canceled", intent.get("cancellation_reason"))
+    if status == "requires_action" and payment["topup_id"] is None:
+        app.ledger.await_card_holder(payment["id"])
+        return "open", "action_required"
     error = intent.get("last_payment_error") or {}
     if status == "requires_payment_method" and error and not retry_possible:
         return _close(app, payment, "failed", error.get("decline_code") or error.get("code"))
@@ -117,8 +120,7 @@ def check_payment(app: App, payment_id: str) -> None:
 
 def _look(app: App, payment: Payment) -> Verdict:
     if payment["topup_id"] is not None:
-        app.queue.hint(queue.CHARGE_TOPUP, payment["topup_id"])
-        return "open", "topup"
+        return _look_at_topup(app, payment, payment["topup_id"])
     if payment["stripe_checkout_session_id"] is not None:
         return judge_session(
             app, payment, app.gateway.retrieve_session(payment["stripe_checkout_session_id"])
@@ -129,6 +131,16 @@ def _look(app: App, payment: Payment) -> Verdict:
         intent = app.gateway.retrieve_intent(payment["stripe_payment_intent_id"])
         return judge_intent(app, payment, intent, retry_possible=True)
     return _close(app, payment, "canceled", "never_reached_stripe")
+
+
+def _look_at_topup(app: App, payment: Payment, topup_id: str) -> Verdict:
+    """A person may just have confirmed it; what else a charge needs, its own actor does."""
+    if payment["stripe_payment_intent_id"] is not None:
+        intent = app.gateway.retrieve_intent(payment["stripe_payment_intent_id"])
+        if intent.get("status") == "succeeded":
+            return settle(app, payment["id"], facts_of_intent(intent))
+    app.queue.hint(queue.CHARGE_TOPUP, topup_id)
+    return "open", "topup"
 
 
 def _close(

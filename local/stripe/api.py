@@ -7,6 +7,7 @@ execution, its events and the saved idempotent answer are one transaction.
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 import traceback
@@ -27,7 +28,30 @@ from local.stripe.routing import Route
 from local.stripe.store import public
 
 _KEY_LENGTH = 255
-_PUBLISHABLE = ("/v1/payment_intents/", "/v1/setup_intents/", "/v1/payment_methods", "/v1/tokens")
+# What a browser may do with a publishable key: the calls of Stripe.js (docs.stripe.com/keys). The rest is refused.
+_PUBLISHABLE = (
+    ("get", re.compile(r"/v1/(payment|setup)_intents/[^/]+")),
+    ("post", re.compile(r"/v1/(payment|setup)_intents/[^/]+/confirm")),
+    ("post", re.compile(r"/v1/payment_methods")),
+)
+# Who is not there cannot say so: only the server knows (docs.stripe.com/api/payment_intents/confirm, "secret key only").
+_SECRET_ONLY = ("off_session", "error_on_requires_action", "mandate")
+# docs.stripe.com/api/payment_intents/object: with a publishable key only a part of the object is answered.
+_SECRET_FIELDS = (
+    "amount_capturable",
+    "amount_received",
+    "application",
+    "application_fee_amount",
+    "customer",
+    "latest_charge",
+    "metadata",
+    "on_behalf_of",
+    "review",
+    "statement_descriptor",
+    "statement_descriptor_suffix",
+    "transfer_data",
+    "transfer_group",
+)
 
 
 @dataclass(frozen=True)
@@ -139,7 +163,11 @@ class Api:
         publishable = "pk_" in request.authorization
         if publishable:
             raw.pop("key", None)
-        secret = raw.pop("client_secret", None) if publishable and request.method == "post" else None
+        secret = raw.get("client_secret") if publishable else None
+        if publishable and request.method == "post":
+            raw.pop("client_secret", None)
+            if refused := next((name for name in _SECRET_ONLY if name in raw), None):
+                raise invalid(f"{refused} can only be set with a secret key.", refused)
         params = forms.validate(self.engine.spec, request.method, route.template, raw)
         call = Call(self.engine, request_id, request.key, params, publishable)
         with self._hold(request, ids):
@@ -160,6 +188,8 @@ class Api:
             with self.engine.attempt():
                 obj = public(expand(call, route.handler(call, **ids)))
                 self.engine.check(obj)
+            if call.publishable:
+                obj = {name: value for name, value in obj.items() if name not in _SECRET_FIELDS}
             return Answer(200, json.dumps(obj))
         except StripeError as error:
             return _refusal(error)
@@ -219,7 +249,9 @@ def _authenticate(request: Request) -> None:
         )
     if "_live_" in key or not key.startswith(("sk_", "rk_", "pk_")):
         raise StripeError(401, f"Invalid API Key provided: {key[:8]}{'*' * 8}{key[-4:]}")
-    if key.startswith("pk_") and not request.path.startswith(_PUBLISHABLE):
+    if key.startswith("pk_") and not any(
+        method == request.method and path.fullmatch(request.path) for method, path in _PUBLISHABLE
+    ):
         raise StripeError(
             403,
             "This API call cannot be made with a publishable API key. Please use a secret API key.",

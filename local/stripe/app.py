@@ -13,7 +13,7 @@ import threading
 from typing import Any, Self
 from urllib.parse import parse_qsl
 
-from flask import Flask, Response, request
+from flask import Flask, Response, request, send_from_directory
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from local.stripe import control_http, hosted
@@ -96,12 +96,19 @@ def _build_app(server: LocalStripe) -> Flask:
     def v1(path: str) -> Response:
         if request.method == "OPTIONS":
             return _with_cors(Response(status=204))
-        answer = server.api.answer(_stripe_request(path))
+        asked = _stripe_request(path)
+        answer = server.api.answer(asked)
         if answer.drop:
             _cut(request.environ.get("werkzeug.socket"))
         return _with_cors(
             Response(answer.body, answer.status, answer.headers, content_type="application/json")
         )
+
+    train = server.engine.spec.api_version.rpartition(".")[2]
+
+    @app.get(f"/{train}/stripe.js")
+    def stripe_js() -> Response:
+        return send_from_directory(str(app.static_folder), "stripe.js", max_age=0)
 
     return app
 

@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import StripeUnavailable
 from shared.stripe_client import StripeRefused
-from tests.workers.world import World
+from tests.workers.world import ACCOUNT, CUSTOMER, World
 
 
 def due_soon(world: World) -> bool:
@@ -63,3 +63,48 @@ def test_payment_after_we_had_given_the_purchase_up_still_counts(world: World) -
     world.stripe.pay_session("cs_1", payment)
     world.receive("checkout.session.completed", world.stripe.sessions["cs_1"])
     assert [world.payment(payment["id"])["status"], world.grants] == ["succeeded", 1]
+
+
+def intent_that_asks(world: World) -> str:
+    """A purchase in the platform's own page, whose bank asks for the card holder."""
+    payment = world.ledger.open_purchase("pay_sca", ACCOUNT, "small", 1, CUSTOMER)
+    world.ledger.attach_payment_intent(payment["id"], "pi_sca")
+    world.stripe.intents["pi_sca"] = {
+        "id": "pi_sca",
+        "object": "payment_intent",
+        "status": "requires_action",
+        "metadata": {"refill_payment_id": payment["id"], "refill_account_id": ACCOUNT},
+    }
+    return payment["id"]
+
+
+@pytest.mark.parametrize("first", ["event", "check"])
+def test_a_purchase_whose_bank_asks_is_told_once_and_stays_payable_for_a_day(
+    world: World, first: str
+) -> None:
+    payment_id = intent_that_asks(world)
+    steps = [
+        lambda: world.receive("payment_intent.requires_action", world.stripe.intents["pi_sca"]),
+        lambda: world.check_payment(payment_id),
+    ]
+    for step in steps if first == "event" else reversed(steps):
+        step()
+        assert [row["payload"]["payment_id"] for row in world.notices("payment.action_required")] == [
+            payment_id
+        ]
+    world.query(
+        "update billing.payments set created_at = now() - interval '23 hours' where id = %s", payment_id
+    )
+    world.check_payment(payment_id)
+    assert (world.payment(payment_id)["status"], world.payment(payment_id)["action_required"]) == (
+        "open",
+        True,
+    )
+    world.query(
+        "update billing.payments set created_at = now() - interval '25 hours' where id = %s", payment_id
+    )
+    world.check_payment(payment_id)
+    assert (world.payment(payment_id)["status"], world.payment(payment_id)["action_required"]) == (
+        "canceled",
+        False,
+    )

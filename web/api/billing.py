@@ -7,11 +7,13 @@ from typing import Annotated, Any, Literal
 from flask import Response
 from pydantic import Field, model_validator
 
+from shared import pay_links
 from web import idempotency, purchases, subscriptions
 from web.api.catalogue import charged, with_price
 from web.api.queries import Page, PageQuery, account_of
 from web.endpoints import Call, Endpoint
 from web.fields import Answer, Body, Charged, CreditsOut, MoneyOut, Text
+from web.members import allows
 
 
 class NewCheckout(Body):
@@ -54,6 +56,13 @@ class PaymentOut(Charged):
     reason: str | None
     receipt_url: str | None
     topup_id: str | None
+    pay_url: Annotated[
+        str | None,
+        Field(
+            description="Where the card holder confirms it, while the bank asks for that; valid for 24 hours. Only for"
+            " keys of scope `admin` and for admins: whoever has it may charge the saved card."
+        ),
+    ]
     created_at: str
     paid_at: str | None
 
@@ -149,4 +158,19 @@ def _subscribe(call: Call, attempt: idempotency.Attempt, account_id: str) -> Res
 def payments(call: Call) -> Any:
     """Purchases and top-ups with their state and Stripe's receipt."""
     page = call.services.ledger.list_payments(account_of(call), call.query.limit, call.query.cursor)
-    return {**page, "data": [charged(row) for row in page["data"]]}
+    shown = _may_pay(call)
+    return {
+        **page,
+        "data": [charged(row) | {"pay_url": _pay_url(call, row) if shown else None} for row in page["data"]],
+    }
+
+
+def _may_pay(call: Call) -> bool:
+    """Who may open a purchase may see where one is confirmed."""
+    if call.member is None:
+        return call.key is not None and "admin" in call.key["scopes"]
+    return allows(call.services.memberships.resolve(call.member.user_id, call.account, "member")[1], "admin")
+
+
+def _pay_url(call: Call, row: dict[str, Any]) -> str | None:
+    return pay_links.pay_url(call.services.settings, row["id"]) if row["action_required"] else None

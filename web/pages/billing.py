@@ -105,6 +105,7 @@ def success() -> str:
         settled=payment["status"] in SETTLED,
         balance=balance,
         account=services().ledger.get_account(payment["account_id"]),
+        poll=f"/billing/success?payment={payment['id']}&part=1",
         refreshed="part" in request.args,
     )
 

@@ -1,0 +1,73 @@
+"""The page of a mailed link: who may see it, what it tells, and what its policy lets in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from shared import pay_links
+from shared.ledger import Ledger
+from shared.settings import Settings
+from tests.web.conftest import FakeGateway, KeyMaker
+
+
+@pytest.fixture
+def token(ledger: Ledger, gateway: FakeGateway, settings: Settings, acme: str, monkeypatch: Any) -> str:
+    """A link to a purchase whose bank asks for the card holder."""
+    ledger.link_customer(acme, "cus_pay")
+    ledger.open_purchase("pay_1", acme, "credits_100", 1, "cus_pay")
+    ledger.attach_payment_intent("pay_1", "pi_1")
+    ledger.await_card_holder("pay_1")
+    intent = {
+        "id": "pi_1",
+        "status": "requires_action",
+        "client_secret": "pi_1_secret_x",
+        "payment_method": None,
+    }
+    monkeypatch.setattr(gateway, "retrieve_intent", lambda _id: intent, raising=False)
+    return pay_links.pay_url(settings, "pay_1").rpartition("/")[2]
+
+
+def test_only_this_page_lets_stripe_js_in(client: FlaskClient, token: str) -> None:
+    policy = client.get(f"/billing/pay/{token}").headers.getlist("Content-Security-Policy")
+    assert len(policy) == 1
+    assert "unsafe" not in policy[0]
+    for part in ("script-src 'self' http", "frame-src http", "connect-src 'self' http"):
+        assert part in policy[0]
+    for other in ("/billing/sign-in", f"/billing/pay/{token}x", "/healthz"):
+        assert "frame-src" not in client.get(other).headers["Content-Security-Policy"]
+
+
+def test_page_tells_amount_and_account_and_no_balance(client: FlaskClient, token: str, acme: str) -> None:
+    page = client.get(f"/billing/pay/{token}").text
+    assert "$5.00" in page
+    assert "Balance" not in page
+    assert acme not in page.replace("Acme", "")
+
+
+def test_payments_show_the_link_to_whoever_may_pay_only(
+    client: FlaskClient, key: KeyMaker, token: str, acme: str
+) -> None:
+    def shown(scopes: str) -> str | None:
+        headers = key(scopes.split(","), acme)
+        found: str | None = client.get("/api/billing/payments", headers=headers).json["data"][0]["pay_url"]
+        return found
+
+    assert shown("read") is None
+    assert "/billing/pay/" in (shown("read,admin") or "")
+
+
+def test_a_payment_that_was_paid_meanwhile_leads_to_its_credits(
+    client: FlaskClient, ledger: Ledger, token: str
+) -> None:
+    facts = {"payment_intent": "pi_1", "customer": "cus_pay", "amount_received": 500, "currency": "usd"}
+    ledger.settle_payment("pay_1", {**facts, "charge": "ch_1"})
+    answer = client.get(f"/billing/pay/{token}")
+    assert (answer.status_code, answer.location) == (303, f"/billing/pay/{token}/done")
+    assert "100 credits added" in client.get(answer.location).text
+
+
+def test_waiting_for_what_can_still_be_paid_leads_back_to_paying(client: FlaskClient, token: str) -> None:
+    assert client.get(f"/billing/pay/{token}/done").location == f"/billing/pay/{token}"

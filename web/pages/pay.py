@@ -1,0 +1,105 @@
+"""The page of a mailed link: a card holder confirms a payment that the bank would not let pass without them.
+
+The link is the authority: there is no sign-in, and the page tells nothing of the account but its name. It grants nothing;
+it asks a worker to look at Stripe, so that the grant need not wait for a webhook.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, make_response, redirect, render_template, request
+from werkzeug.wrappers import Response
+
+from shared import pay_links, queue
+from shared.errors import Refused
+from shared.models import Payment
+from shared.stripe_facts import StripeData
+from web import security
+from web.pages import errors
+from web.services import services
+
+PAYABLE = ("requires_payment_method", "requires_action", "requires_confirmation")
+SETTLED = ("succeeded", "failed", "canceled", "parked")
+
+blueprint = Blueprint("pay", __name__, url_prefix="/billing/pay")
+errors.register(blueprint)
+
+
+@blueprint.get("/<token>")
+def confirm(token: str) -> Response:
+    """What is to be paid, and Stripe's own forms for it; a payment that nobody can pay goes to the waiting view."""
+    payment = _payment(token)
+    services().limiter.check("pay", payment["id"], request.remote_addr)
+    intent = _intent(payment)
+    if not payment["action_required"] or intent is None or intent.get("status") not in PAYABLE:
+        return redirect(f"/billing/pay/{token}/done", 303)
+    failure = intent.get("last_payment_error") or {}
+    page = make_response(
+        render_template(
+            "billing/pay.html",
+            payment=payment,
+            intent=intent,
+            method=_method(intent, failure),
+            # What made the link necessary is no news to its reader.
+            problem=None if failure.get("code") == "authentication_required" else failure.get("message"),
+            key=services().settings.stripe_publishable_key,
+            stripe_js=security.stripe_js(services().settings),
+            done=f"{services().settings.base_url}/billing/pay/{token}/done",
+            account_name=services().ledger.get_account(payment["account_id"])["name"],
+        )
+    )
+    page.headers["Content-Security-Policy"] = security.payment_policy(services().settings)
+    return page
+
+
+@blueprint.get("/<token>/done")
+def done(token: str) -> Response:
+    """What became of the payment: waits until the credits are there."""
+    payment, part = _payment(token), "part" in request.args
+    settled = payment["status"] in SETTLED
+    canceled = not settled and not part and _look(payment)
+    if canceled is None:
+        return redirect(f"/billing/pay/{token}", 303)
+    template = "billing/arrival.html" if part else "billing/success.html"
+    return make_response(
+        render_template(
+            template,
+            payment=payment | {"status": "canceled"} if canceled else payment,
+            settled=settled or canceled,
+            poll=f"/billing/pay/{token}/done?part=1",
+            refreshed=False,
+        )
+    )
+
+
+def _look(payment: Payment) -> bool | None:
+    """Whether Stripe or a newer charge ended the payment; None when it can still be paid. A worker looks at once, too."""
+    services().limiter.check("pay", payment["id"], request.remote_addr)
+    intent = _intent(payment)
+    status = intent.get("status") if intent else "canceled"
+    if status in PAYABLE and payment["action_required"]:
+        return None
+    services().queue.hint(queue.CHECK_PAYMENT, payment["id"])
+    return status not in ("succeeded", "processing")
+
+
+def _payment(token: str) -> Payment:
+    payment = services().ledger.get_payment(pay_links.payment_of(services().settings, token))
+    if payment is None:
+        raise Refused("There is no such payment.", code="not_found", status=404)
+    return payment
+
+
+def _intent(payment: Payment) -> StripeData | None:
+    intent_id = payment["stripe_payment_intent_id"]
+    return services().gateway.retrieve_intent(intent_id) if intent_id is not None else None
+
+
+def _method(intent: StripeData, failure: StripeData) -> Any:
+    """The card that was tried, if it may be tried again: one that is attached to no customer is good for one use only
+    (docs.stripe.com/api/payment_methods).
+    """
+    method = intent.get("payment_method") or failure.get("payment_method") or {}
+    may = intent.get("status") == "requires_action" or method.get("customer")
+    return method if may and method else None
