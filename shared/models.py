@@ -265,6 +265,7 @@ class DueWork(TypedDict):
     payments: list[str]
     notices: list[int]
     """Deliveries of notices."""
+    reconciliations: list[str]
 
 
 class Violation(TypedDict):

@@ -37,6 +37,7 @@ RECORD_USAGE: Final = "record_usage"
 SEND_NOTICE: Final = "send_notice"
 SWEEP: Final = "sweep"
 RUN_CHECKS: Final = "run_checks"
+RECONCILE: Final = "reconcile"
 ACTORS: Final = {
     PROCESS_EVENT: EVENTS,
     CHECK_THRESHOLD: PAYMENTS,
@@ -46,6 +47,7 @@ ACTORS: Final = {
     SEND_NOTICE: NOTIFICATIONS,
     SWEEP: MAINTENANCE,
     RUN_CHECKS: MAINTENANCE,
+    RECONCILE: MAINTENANCE,
 }
 
 # A killed worker's messages come back after this silence; a worker sends a heartbeat with every command, several a second.

@@ -13,7 +13,7 @@ from shared import keys
 from shared.errors import StripeUnavailable
 from shared.ledger import Ledger
 from shared.models import CardReading, Payment
-from shared.stripe_client import StripeRefused, _translated
+from shared.stripe_client import StripeRefused, translated
 from shared.stripe_facts import StripeData, facts_of_method, id_of
 
 READINGS_MAX = 5
@@ -37,16 +37,18 @@ class CardGateway:
             "metadata": {"refill_account_id": account_id},
         }
         options: Any = {"idempotency_key": keys.setup_create(request_id)}
-        with _translated():
+        with translated():
             return self.client.v1.setup_intents.create(params, options).to_dict()
 
     def retrieve_setup_intent(self, intent_id: str) -> StripeData:
         """The SetupIntent as it is now."""
-        with _translated():
+        with translated():
             return self.client.v1.setup_intents.retrieve(intent_id).to_dict()
 
-    def create_purchase_intent(self, payment: Payment, *, customer_id: str, description: str) -> StripeData:
-        """The PaymentIntent of a purchase, at our row's amount; the card is saved for later charges."""
+    def create_purchase_intent(
+        self, payment: Payment, *, customer_id: str, description: str, metadata: dict[str, str]
+    ) -> StripeData:
+        """The PaymentIntent of a purchase, at our row's amount; the card is saved for later charges. metadata: sealed."""
         params: Any = {
             "amount": payment["amount"],
             "currency": payment["currency"],
@@ -54,22 +56,22 @@ class CardGateway:
             "description": description,
             "setup_future_usage": "off_session",
             "automatic_payment_methods": _NO_REDIRECTS,
-            "metadata": {"refill_payment_id": payment["id"], "refill_account_id": payment["account_id"]},
+            "metadata": metadata,
         }
         options: Any = {"idempotency_key": keys.purchase_create(payment["id"])}
-        with _translated():
+        with translated():
             return self.client.v1.payment_intents.create(params, options).to_dict()
 
     def create_portal_session(self, customer_id: str, return_url: str) -> StripeData:
         """A session of Stripe's Billing Portal; its `url` opens it for a few minutes."""
-        with _translated():
+        with translated():
             params: Any = {"customer": customer_id, "return_url": return_url}
             return self.client.v1.billing_portal.sessions.create(params).to_dict()
 
     def holder_of(self, method_id: str) -> str | None:
         """The customer that a payment method is attached to; None when detached or unknown to Stripe."""
         try:
-            with _translated():
+            with translated():
                 method = self.client.v1.payment_methods.retrieve(method_id).to_dict()
         except StripeRefused:
             return None
@@ -77,18 +79,18 @@ class CardGateway:
 
     def set_default(self, customer_id: str, method_id: str) -> None:
         """Makes an attached payment method the customer's default at Stripe."""
-        with _translated():
+        with translated():
             params: Any = {"invoice_settings": {"default_payment_method": method_id}}
             self.client.v1.customers.update(customer_id, params)
 
     def detach(self, method_id: str) -> None:
         """Detaches a payment method for good; StripeRefused when it was detached already."""
-        with _translated():
+        with translated():
             self.client.v1.payment_methods.detach(method_id)
 
     def read_cards(self, customer_id: str) -> StripeData | None:
         """The facts for ledger.mirror_cards: cards and the customer's default; None when Stripe deleted the customer."""
-        with _translated():
+        with translated():
             customer = self.client.v1.customers.retrieve(customer_id).to_dict()
             if customer.get("deleted"):
                 return None

@@ -24,6 +24,7 @@ import stripe
 from shared import keys
 from shared.errors import RefillError, StripeUnavailable, Transient
 from shared.models import Payment, Topup
+from shared.seals import Sealer
 from shared.settings import Settings
 from shared.stripe_facts import StripeData, id_of
 
@@ -99,14 +100,15 @@ def make_client(settings: Settings) -> stripe.StripeClient:
 
 def make_gateway(settings: Settings) -> StripeGateway:
     """The gateway that the settings ask for."""
-    return StripeGateway(make_client(settings))
+    return StripeGateway(make_client(settings), Sealer(settings.secret_key.get_secret_value()))
 
 
 class StripeGateway:
     """Stripe as Refill uses it. Money is in minor units of its currency."""
 
-    def __init__(self, client: stripe.StripeClient) -> None:
+    def __init__(self, client: stripe.StripeClient, sealer: Sealer) -> None:
         self.client = client
+        self.sealer = sealer
 
     def ensure_customer(
         self, account_id: str, name: str, email: str | None, replaces: str | None = None
@@ -114,14 +116,19 @@ class StripeGateway:
         """The id of the account's customer, or of one in place of a deleted one (replaces); the same for a repeat.
         Stripe may forget the key after 24 hours: ask the ledger first, store the answer with link_customer.
         """
-        params: StripeData = {"name": name, "metadata": {"refill_account_id": account_id}}
+        params: StripeData = {"name": name, "metadata": self.sealer.customer_metadata(account_id)}
         if email:
             params["email"] = email
-        with _translated():
+        with translated():
             customer = self.client.v1.customers.create(
                 cast("Any", params), {"idempotency_key": keys.customer_create(account_id, replaces)}
             )
         return customer.id
+
+    def retrieve_customer(self, customer_id: str) -> StripeData:
+        """The customer; of a deleted one little more than its id and `deleted`."""
+        with translated():
+            return self.client.v1.customers.retrieve(customer_id).to_dict()
 
     def create_checkout_session(
         self, payment: Payment, *, customer_id: str, product_name: str, success_url: str, cancel_url: str
@@ -130,7 +137,7 @@ class StripeGateway:
 
         It closes an hour after the row was written: by the row's time, so that a repeat sends the same.
         """
-        metadata = {"refill_payment_id": payment["id"], "refill_account_id": payment["account_id"]}
+        metadata = self.sealer.metadata_of(payment, payment_id=payment["id"], topup_id=None)
         opened = dt.datetime.fromisoformat(payment["created_at"])
         items: list[StripeData] = [
             {
@@ -157,7 +164,7 @@ class StripeGateway:
             "success_url": success_url,
             "cancel_url": cancel_url,
         }
-        with _translated():
+        with translated():
             session = self.client.v1.checkout.sessions.create(
                 cast("Any", params), {"idempotency_key": keys.checkout_create(payment["id"])}
             )
@@ -165,23 +172,23 @@ class StripeGateway:
 
     def retrieve_session(self, session_id: str) -> StripeData:
         """The Checkout Session, with its PaymentIntent, charge and payment method in full."""
-        with _translated():
+        with translated():
             return self.client.v1.checkout.sessions.retrieve(session_id, {"expand": _SESSION_PARTS}).to_dict()
 
     def expire_session(self, session_id: str) -> StripeData:
         """Closes an open Checkout Session; StripeRefused when it is complete or expired."""
-        with _translated():
+        with translated():
             return self.client.v1.checkout.sessions.expire(session_id).to_dict()
 
     def retrieve_intent(self, intent_id: str) -> StripeData:
         """The PaymentIntent, with its latest charge and payment method in full."""
-        with _translated():
+        with translated():
             return self.client.v1.payment_intents.retrieve(intent_id, {"expand": _INTENT_PARTS}).to_dict()
 
     def list_reversals(self, intent_id: str) -> StripeData:
         """All refunds and disputes of a PaymentIntent as they are now."""
         query: Any = {"payment_intent": intent_id, "limit": REVERSALS_PAGE}
-        with _translated():
+        with translated():
             refunds = self.client.v1.refunds.list(query).auto_paging_iter()
             disputes = self.client.v1.disputes.list(query).auto_paging_iter()
             return {
@@ -191,13 +198,13 @@ class StripeGateway:
 
     def intent_of_charge(self, charge_id: str) -> str | None:
         """The PaymentIntent of a charge; None when it has none."""
-        with _translated():
+        with translated():
             return id_of(self.client.v1.charges.retrieve(charge_id).to_dict().get("payment_intent"))
 
     def holder_of(self, payment_method_id: str) -> str | None:
         """The customer that a payment method is attached to; None when it is detached or does not exist."""
         try:
-            with _translated():
+            with translated():
                 return id_of(
                     self.client.v1.payment_methods.retrieve(payment_method_id).to_dict().get("customer")
                 )
@@ -206,11 +213,7 @@ class StripeGateway:
 
     def create_topup_intent(self, topup: Topup) -> StripeData:
         """The PaymentIntent of a top-up, unconfirmed: it moves no money and is kept before it may."""
-        metadata = {
-            "refill_payment_id": topup["payment_id"],
-            "refill_account_id": topup["account_id"],
-            "refill_topup_id": topup["id"],
-        }
+        metadata = self.sealer.metadata_of(topup, payment_id=topup["payment_id"], topup_id=topup["id"])
         params: StripeData = {
             "amount": topup["amount"],
             "currency": topup["currency"],
@@ -220,13 +223,13 @@ class StripeGateway:
             "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
             "metadata": metadata,
         }
-        with _translated():
+        with translated():
             options: Any = {"idempotency_key": keys.topup_create(topup["id"])}
             return self.client.v1.payment_intents.create(cast("Any", params), options).to_dict()
 
     def confirm_topup_intent(self, topup_id: str, intent_id: str) -> StripeData:
         """Charges the saved card off session. A repeat answers what the first one answered, declines too."""
-        with _translated():
+        with translated():
             intent = self.client.v1.payment_intents.confirm(
                 intent_id,
                 {"off_session": True, "expand": _INTENT_PARTS},
@@ -237,12 +240,13 @@ class StripeGateway:
     def cancel_intent(self, intent_id: str, *, topup_id: str | None = None) -> StripeData:
         """Cancels a PaymentIntent for good; StripeRefused once it succeeded or was canceled."""
         options: Any = {"idempotency_key": keys.topup_cancel(topup_id)} if topup_id else {}
-        with _translated():
+        with translated():
             return self.client.v1.payment_intents.cancel(intent_id, {}, options).to_dict()
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Turns what stripe-python raises into the errors of this module."""
     try:
         yield
     except stripe.StripeError as error:

@@ -6,26 +6,17 @@ Nothing here changes a subscription: customers do that in Stripe's Billing Porta
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, cast
 
 import stripe
 
 from shared import keys
-from shared.stripe_client import CHECKOUT_LIFETIME, StripeRefused, translate
+from shared.stripe_client import CHECKOUT_LIFETIME, StripeRefused, translated
 from shared.stripe_facts import StripeData, id_of
 from shared.subscription_models import SubscriptionCheckout
 
 LINES_PAGE = 100
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except stripe.StripeError as error:
-        raise translate(error) from error
 
 
 def create_subscription_checkout(
@@ -53,7 +44,7 @@ def create_subscription_checkout(
         "success_url": success_url,
         "cancel_url": cancel_url,
     }
-    with _translated():
+    with translated():
         session = client.v1.checkout.sessions.create(
             cast("Any", params), {"idempotency_key": keys.checkout_create(checkout["id"])}
         )
@@ -78,7 +69,7 @@ def _price(client: stripe.StripeClient, checkout: SubscriptionCheckout) -> Strip
 def _ensure_product(client: stripe.StripeClient, product_id: str, name: str) -> None:
     """A product under an id of ours, by which invoice lines are recognised; one that exists stays as it is."""
     try:
-        with _translated():
+        with translated():
             client.v1.products.create({"id": product_id, "name": name})
     except StripeRefused as error:
         if error.stripe_code != "resource_already_exists":
@@ -87,13 +78,13 @@ def _ensure_product(client: stripe.StripeClient, product_id: str, name: str) -> 
 
 def retrieve_subscription(client: stripe.StripeClient, subscription_id: str) -> StripeData:
     """The subscription as it is now."""
-    with _translated():
+    with translated():
         return client.v1.subscriptions.retrieve(subscription_id).to_dict()
 
 
 def retrieve_invoice(client: stripe.StripeClient, invoice_id: str) -> StripeData:
     """The invoice as it is now, with all of its lines."""
-    with _translated():
+    with translated():
         invoice = client.v1.invoices.retrieve(invoice_id).to_dict()
         if invoice["lines"]["has_more"]:
             lines = client.v1.invoices.line_items.list(invoice_id, {"limit": LINES_PAGE})
@@ -116,7 +107,7 @@ def intents_of_invoice(client: stripe.StripeClient, invoice_id: str) -> list[str
 
 
 def _parts(client: stripe.StripeClient, query: Any, part: Callable[[StripeData], str | None]) -> list[str]:
-    with _translated():
+    with translated():
         payments = client.v1.invoice_payments.list(query).auto_paging_iter()
         return sorted({found for payment in payments if (found := part(payment.to_dict()))})
 

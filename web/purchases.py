@@ -57,6 +57,7 @@ def open_intent(
         payment,
         customer_id=payment["stripe_customer_id"] or customer_id,
         description=f"{credits.to_text(payment['credits'])} credits",
+        metadata=services.gateway.sealer.metadata_of(payment, payment_id=payment["id"], topup_id=None),
     )
     return ledger.attach_payment_intent(payment_id, intent["id"]), intent["client_secret"]
 

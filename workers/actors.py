@@ -14,7 +14,7 @@ import dramatiq
 
 from shared import queue
 from shared.errors import Refused, Transient
-from workers import delivery, events, maintenance, middleware, purchases, topups, usage
+from workers import delivery, events, maintenance, middleware, purchases, reconciliation, topups, usage
 from workers.app import App
 
 SECOND_MS = 1_000
@@ -40,6 +40,7 @@ def declare(app: App) -> dict[str, dramatiq.Actor[..., None]]:
         (queue.SEND_NOTICE, delivery.send_notice, {"max_retries": 0, "time_limit": 60 * SECOND_MS}),
         (queue.SWEEP, maintenance.sweep, {"max_retries": 0, "time_limit": 120 * SECOND_MS}),
         (queue.RUN_CHECKS, maintenance.run_checks, {"max_retries": 0, "time_limit": 600 * SECOND_MS}),
+        (queue.RECONCILE, reconciliation.reconcile, {"max_retries": 0, "time_limit": STRIPE_LIMIT_MS}),
     ]
     return {name: _declare(app, name, job, policy) for name, job, policy in jobs}
 

@@ -10,8 +10,9 @@ from typing import Any, Final, NamedTuple
 
 from shared import stripe_subscriptions as at_stripe
 from shared.models import Payment
+from shared.seals import SEAL
 from shared.stripe_facts import StripeData, id_of
-from workers import purchases, subscriptions
+from workers import purchases, restoring, subscriptions
 from workers.app import App
 from workers.subscriptions import NOT_OURS, End
 
@@ -49,12 +50,24 @@ def payment_of(app: App, subject: StripeData) -> tuple[Payment | None, End]:
         return found, NOT_OURS
     payment = app.ledger.get_payment(checked_id(named))
     if payment is None:
-        return None, ("parked", "unknown_payment")
+        return _forgotten(app, subject)
     if metadata.get("refill_account_id") != payment["account_id"]:
         return None, ("parked", "account_mismatch")
     if found is not None and found["id"] != payment["id"]:
         return None, ("parked", "payment_mismatch")
     return payment, ("done", None)
+
+
+def _forgotten(app: App, subject: StripeData) -> tuple[Payment | None, End]:
+    """A payment that no row knows: restored, if the books are those of an older backup; or it was never ours."""
+    itself = str(subject["id"]).startswith("pi_")
+    intent_id = subject["id"] if itself else id_of(subject.get("payment_intent"))
+    if intent_id is None or SEAL not in subject["metadata"]:
+        return None, ("parked", "unknown_payment")
+    reason = restoring.payment(app, app.gateway.retrieve_intent(checked_id(intent_id)))
+    if reason is not None:
+        return None, ("parked", f"unknown_payment: {reason}")
+    return app.ledger.get_payment(subject["metadata"]["refill_payment_id"]), ("done", "forgotten_payment")
 
 
 def paid_by(app: App, intent_id: str) -> Paid:

@@ -69,6 +69,7 @@ def _enqueue_due(app: App) -> dict[str, int]:
         (queue.PROCESS_EVENT, due["events"]),
         (queue.CHECK_PAYMENT, due["payments"]),
         (queue.SEND_NOTICE, due["notices"]),
+        (queue.RECONCILE, due["reconciliations"]),
     ]
     try:
         for actor, ids in work:

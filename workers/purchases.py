@@ -7,7 +7,7 @@ from typing import Literal
 
 from shared import queue
 from shared.errors import StripeUnavailable
-from shared.models import Payment
+from shared.models import Payment, Settlement
 from shared.stripe_client import StripeBusy, StripeRefused
 from shared.stripe_facts import StripeData, facts_of_intent
 from workers.app import App
@@ -20,7 +20,11 @@ Verdict = tuple[Literal["settled", "parked", "processing", "failed", "canceled",
 
 def settle(app: App, payment_id: str, facts: StripeData) -> Verdict:
     """Grants a payment that succeeded at Stripe, through the one grant path."""
-    settlement = app.ledger.settle_payment(payment_id, facts)
+    return follow_settlement(app, payment_id, app.ledger.settle_payment(payment_id, facts))
+
+
+def follow_settlement(app: App, payment_id: str, settlement: Settlement) -> Verdict:
+    """Says what became of a settlement, and has the next charge looked at when one is due."""
     if settlement["outcome"] == "parked":
         log.error("payment parked", extra={"payment": payment_id, "reason": settlement["reason"]})
         return "parked", settlement["reason"]

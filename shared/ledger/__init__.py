@@ -20,6 +20,7 @@ from shared.ledger.hold_calls import HoldCalls
 from shared.ledger.member_calls import MemberCalls
 from shared.ledger.notice_calls import NoticeCalls
 from shared.ledger.payment_calls import PaymentCalls
+from shared.ledger.reconciliation_calls import ReconciliationCalls
 from shared.ledger.subscription_calls import SubscriptionCalls
 from shared.ledger.usage_calls import UsageCalls
 from shared.ledger.work_calls import WorkCalls
@@ -45,6 +46,7 @@ class Ledger(
     MemberCalls,
     NoticeCalls,
     PaymentCalls,
+    ReconciliationCalls,
     SubscriptionCalls,
     UsageCalls,
     WorkCalls,

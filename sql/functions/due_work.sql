@@ -13,5 +13,7 @@ create or replace function billing.due_work(p_limit integer)
     'payments', coalesce((select jsonb_agg(id) from (select id from billing.payments
         where next_check_at <= now() and next_check_at < 'infinity' order by next_check_at limit p_limit) p), '[]'),
     'notices', coalesce((select jsonb_agg(id) from (select id from billing.notice_deliveries
-        where state = 'pending' and next_attempt_at <= now() order by next_attempt_at limit p_limit) o), '[]'));
+        where state = 'pending' and next_attempt_at <= now() order by next_attempt_at limit p_limit) o), '[]'),
+    'reconciliations', coalesce((select jsonb_agg(id) from (select id from billing.reconciliations
+        where state = 'running' and lease_until <= now() order by lease_until limit p_limit) r), '[]'));
 $$;

@@ -14,6 +14,9 @@ create or replace function billing.operations_summary()
     'topups_paused', (select count(*) from billing.auto_topup_settings where enabled and paused_reason is not null),
     'holds_open', (select count(*) from billing.credit_holds where state = 'open'),
     'holds_overdue', (select count(*) from billing.credit_holds where state = 'open' and expires_at <= now()),
+    'differences_open', (select count(*) from billing.reconciliation_differences where resolved_at is null),
+    'reconciled_until_seconds', (select floor(extract(epoch from now() - max(until))) from billing.reconciliations
+                                  where state = 'done' and kind <> 'manual'),
     'notices_pending', (select count(*) from billing.outbox where state = 'pending')
                      + (select count(*) from billing.notice_deliveries where state = 'pending'),
     'notices_failed', (select count(*) from billing.notice_deliveries where state = 'failed'));

@@ -15,6 +15,7 @@ import stripe
 from shared import stripe_client
 from shared.errors import RefillError, StripeUnavailable
 from shared.models import Payment, Topup
+from shared.seals import Sealer
 from shared.stripe_client import (
     AuthenticationRequired,
     CardDeclined,
@@ -36,6 +37,7 @@ PAYMENT: Any = {
     "currency": "usd",
     "created_at": "2026-11-20T20:00:00+00:00",
 }
+SEALER = Sealer("a test key")
 TOPUP: Any = {
     "id": "top_1",
     "payment_id": "pay_1",
@@ -109,7 +111,8 @@ def gateway(server: Server) -> StripeGateway:
             max_network_retries=stripe_client.NETWORK_RETRIES_MAX,
             http_client=stripe.RequestsClient(timeout=(2, 2)),
             base_addresses={"api": f"http://127.0.0.1:{server.http.server_port}"},
-        )
+        ),
+        SEALER,
     )
 
 
@@ -130,6 +133,9 @@ def test_top_up_intent_is_unconfirmed_and_keyed_by_its_row(server: Server, gatew
         "metadata[refill_payment_id]": "pay_1",
         "metadata[refill_account_id]": "acct_1",
         "metadata[refill_topup_id]": "top_1",
+        "metadata[refill_seal]": SEALER.metadata_of(TOPUP, payment_id="pay_1", topup_id="top_1")[
+            "refill_seal"
+        ],
     }
 
 

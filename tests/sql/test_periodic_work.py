@@ -54,7 +54,9 @@ def test_due_work_lists_each_kind_oldest_first_up_to_the_limit(books: Books) -> 
     books.age("1 minute")
     assert sorted(books.ledger.due_work(10)["topups"]) == sorted(topups)
     assert len(books.ledger.due_work(1)["topups"]) == 1
-    assert set(books.ledger.due_work(1)) == {"events", "accounts", "topups", "payments", "notices"}
+    assert set(books.ledger.due_work(1)) == {
+        "events", "accounts", "topups", "payments", "notices", "reconciliations",
+    }  # fmt: skip
 
 
 def test_an_idempotency_key_is_answered_once_it_is_done(books: Books) -> None:

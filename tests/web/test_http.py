@@ -20,6 +20,7 @@ from local.stripe.app import LocalStripe
 from shared import db, usage_events
 from shared.ledger import Ledger
 from shared.queue import Queue
+from shared.seals import Sealer
 from shared.settings import Settings
 from shared.stripe_client import StripeGateway
 from tests.support import Database, free_port
@@ -174,7 +175,9 @@ def test_generated_requests_are_answered_as_documented(
     """No 5xx, no undocumented status or content type, no answer that its schema does not allow."""
     with LocalStripe.start() as server:
         client = stripe.StripeClient("sk_test_web", base_addresses={"api": server.url})
-        app = create_app(settings, ledger=ledger, queue=queue, gateway=StripeGateway(client))
+        app = create_app(
+            settings, ledger=ledger, queue=queue, gateway=StripeGateway(client, Sealer("a test key"))
+        )
         generate_requests(app, key(ALL_SCOPES, acme))
         assert server.control.violations() == []
 

@@ -15,6 +15,7 @@ from local.stripe.app import LocalStripe
 from shared.ledger import Ledger
 from shared.observability import JsonFormatter
 from shared.queue import Queue
+from shared.seals import Sealer
 from shared.settings import Settings
 from shared.stripe_client import StripeGateway
 from tests.web.conftest import ALL_SCOPES, Counts, KeyMaker
@@ -94,7 +95,9 @@ def shop(
         http_client=stripe.RequestsClient(timeout=(1, 1)),
         base_addresses={"api": server.url},
     )
-    app = create_app(settings, ledger=ledger, queue=queue, gateway=StripeGateway(client))
+    app = create_app(
+        settings, ledger=ledger, queue=queue, gateway=StripeGateway(client, Sealer("a test key"))
+    )
     yield Shop(app.test_client(), key(["admin", "read"], acme), client, server, ledger)
     assert server.control.violations() == []
     assert ledger.check_invariants() == []
@@ -276,8 +279,9 @@ def test_purchase_is_a_row_first_and_an_intent_that_saves_the_card(shop: Shop) -
         "amount": 2000,
         "currency": "usd",
     }
+    sealed = Sealer("a test key").metadata_of(payment, payment_id=payment["id"], topup_id=None)
     assert (intent["amount"], intent["customer"], intent["setup_future_usage"], intent["metadata"]) == (
-        2000, shop.customer, "off_session", {"refill_payment_id": payment["id"], "refill_account_id": "acme"},
+        2000, shop.customer, "off_session", sealed,
     )  # fmt: skip
     assert intent["status"] == "requires_payment_method"
 

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from local.stripe.app import LocalStripe
 from shared.ledger import Ledger
 from shared.queue import Queue
+from shared.seals import Sealer
 from shared.settings import Settings
 from shared.stripe_client import StripeGateway
 from shared.stripe_subscriptions import facts_of_invoice, facts_of_subscription
@@ -41,7 +42,9 @@ def at_stripe(server: LocalStripe) -> Iterator[stripe.StripeClient]:
 
 @pytest.fixture
 def app(settings: Settings, ledger: Ledger, queue: Queue, at_stripe: stripe.StripeClient) -> Flask:
-    return create_app(settings, ledger=ledger, queue=queue, gateway=StripeGateway(at_stripe))
+    return create_app(
+        settings, ledger=ledger, queue=queue, gateway=StripeGateway(at_stripe, Sealer("a test key"))
+    )
 
 
 @pytest.fixture

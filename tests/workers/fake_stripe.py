@@ -13,6 +13,7 @@ from typing import Any
 
 from shared.errors import StripeUnavailable
 from shared.models import Topup
+from shared.seals import Sealer
 from shared.stripe_client import (
     AuthenticationRequired,
     CardDeclined,
@@ -26,6 +27,7 @@ class FakeStripe(StripeGateway):
     """`card`: what the saved card answers; `faults`: raised instead of a call; `lost`: after it executed."""
 
     def __init__(self) -> None:
+        self.sealer = Sealer("a test key")
         self.intents: dict[str, StripeData] = {}
         self.sessions: dict[str, StripeData] = {}
         self.saved: dict[str, Any] = {}

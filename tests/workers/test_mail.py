@@ -48,6 +48,7 @@ PAYLOADS: dict[str, dict[str, Any]] = {
         {"id": "lot_1", "remaining": 12_500_000, "expires_at": "2027-01-01T00:00:00+00:00"}]},
     "limit.reached": {"scope": "agent", "scope_id": "scout", "window": "day", "credits": 50_000_000,
                       "used": 50_250_000, "hard": True, "resets_at": "2027-01-01T00:00:00+00:00"},
+    "operations.reconciliation_difference": {"subject": "pi_1", "reason": "not_paid", "kind": "payments", "account_id": "a"},
     "operations.usage_unpriced": {"code": "unknown_model", "action": "chat", "model": "new-1", "events": 3,
                                   "account_id": ACCOUNT},
     "payment.refunded": {"payment_id": "pay_1", "credits": 40_000_000, "amount": 1_050, "currency": "usd"},

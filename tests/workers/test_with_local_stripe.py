@@ -15,6 +15,7 @@ from dramatiq.middleware import TimeLimitExceeded
 
 from local.stripe.app import LocalStripe
 from local.stripe.control import Control
+from shared.seals import Sealer
 from shared.settings import Settings
 from shared.stripe_client import StripeGateway, StripeRefused
 from tests.support import Database
@@ -89,7 +90,7 @@ def shop(
         http_client=stripe.RequestsClient(timeout=(1, 1)),
         base_addresses={"api": server.url},
     )
-    gateway = StripeGateway(client)
+    gateway = StripeGateway(client, Sealer("a test key"))
     customer = gateway.ensure_customer(ACCOUNT, "Test", "owner@example.com")
     method = client.v1.payment_methods.attach("pm_card_visa", {"customer": customer}).id
     world = make_world(database, settings, gateway=gateway, customer=customer, method=method)
