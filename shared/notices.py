@@ -90,6 +90,7 @@ TOPICS: Final[dict[str, Topic]] = {
         ("payment_id", "credits", "amount", "currency", "receipt_url"),
     ),
     "operations.fraud_warning": Topic("Stripe warns that a payment may be fraud.", (), slack=True),
+    "operations.reconciliation_difference": Topic("Stripe and the books differ.", (), slack=True),
     "operations.usage_unpriced": Topic("Usage came that no rate card prices.", (), slack=True),
     "operations.webhook_disabled": Topic("An endpoint of webhooks was switched off.", (), slack=True),
 }
