@@ -218,6 +218,7 @@ class Topup(TypedDict):
     state: TopupState
     credits: int
     amount: int
+    net_amount: int
     currency: str
     stripe_customer_id: str
     payment_method: str

@@ -28,7 +28,7 @@ DOCS = {name: (ROOT / name).read_text() for name in NAMES} | {
 README, OPERATIONS, ERRORS = (DOCS[name] for name in ("README.md", "docs/operations.md", "docs/errors.md"))
 EVERY_DOC = pytest.mark.parametrize("name", DOCS)
 # Names in the form of settings that belong to others.
-FOREIGN = {"CI"}
+FOREIGN = {"CI", "REFILL_FOREIGN_EVENTS"}
 LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 

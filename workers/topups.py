@@ -83,11 +83,7 @@ def _create(app: App, topup: Topup) -> str | None:
     try:
         intent_id: str = app.gateway.create_topup_intent(topup)["id"]
     except StripeRefused as error:
-        if error.stripe_code == "idempotency_error":
-            # Another version of Refill has sent this key with other metadata. What it made is unconfirmed.
-            _finish(app, topup, "canceled", reason="sent_differently_before")
-        else:
-            _refused(app, topup, error)
+        _refused(app, topup, error)
         return None
     except StripeUnavailable as error:
         if not error.extra.get("replayed") or topup["age_seconds"] < REPLAY_PATIENCE_SECONDS:

@@ -3,7 +3,7 @@
 create or replace function billing._payment_json(p_payment billing.payments)
   returns jsonb
   language sql stable security definer set search_path = '' as $$
-  select to_jsonb(p_payment) - 'next_check_at' - 'checks'
+  select to_jsonb(p_payment) - 'next_check_at' - 'checks' - 'reconciled_at'
     || jsonb_build_object('net_amount', coalesce(p_payment.net_amount, p_payment.amount),
       'lines', coalesce(p_payment.lines, jsonb_build_array(
         jsonb_build_object('kind', 'credits', 'label', 'Credits', 'amount', p_payment.amount))))

@@ -3,7 +3,7 @@ create or replace function billing._topup_json(p_topup billing.topups)
   returns jsonb
   language sql stable security definer set search_path = '' as $$
   select jsonb_build_object('id', p_topup.id, 'account_id', p_topup.account_id, 'payment_id', p_topup.payment_id,
-    'state', p_topup.state, 'credits', p.credits, 'amount', p.amount, 'currency', p.currency,
+    'state', p_topup.state, 'credits', p.credits, 'amount', p.amount, 'net_amount', coalesce(p.net_amount, p.amount), 'currency', p.currency,
     'stripe_customer_id', p_topup.stripe_customer_id, 'payment_method', p_topup.payment_method,
     'stripe_payment_intent_id', p_topup.stripe_payment_intent_id, 'confirming', p_topup.confirming_at is not null,
     'age_seconds', floor(extract(epoch from now() - p_topup.created_at))::bigint, 'reason', p_topup.reason,

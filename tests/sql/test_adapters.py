@@ -141,7 +141,9 @@ def test_refusals_arrive_as_the_same_errors(
 
 
 def test_an_account_that_is_paused_is_refused(over: Books, who: str) -> None:
-    over.query("update billing.credit_balances set status = 'paused' where account_id = %s", who)
+    over.query(
+        "update billing.credit_balances set status = 'paused', grace_until = now() where account_id = %s", who
+    )
     with over.refused("account_paused"):
         over.spend(1, account=who)
 
