@@ -38,6 +38,7 @@ SEND_NOTICE: Final = "send_notice"
 SWEEP: Final = "sweep"
 RUN_CHECKS: Final = "run_checks"
 RECONCILE: Final = "reconcile"
+PRUNE: Final = "prune"
 ACTORS: Final = {
     PROCESS_EVENT: EVENTS,
     CHECK_THRESHOLD: PAYMENTS,
@@ -48,6 +49,7 @@ ACTORS: Final = {
     SWEEP: MAINTENANCE,
     RUN_CHECKS: MAINTENANCE,
     RECONCILE: MAINTENANCE,
+    PRUNE: MAINTENANCE,
 }
 
 # A killed worker's messages come back after this silence; a worker sends a heartbeat with every command, several a second.

@@ -48,6 +48,7 @@ class Settings(BaseSettings):
 
     signup_credits: str = Field("0", validation_alias="SIGNUP_CREDITS")
     adjustment_approval_credits: str = Field("10000", validation_alias="ADJUSTMENT_APPROVAL_CREDITS")
+    retention_days: int = Field(90, ge=30, le=3650, validation_alias="RETENTION_DAYS")
     lot_expiry_notice_days: int = Field(7, ge=1, le=365, validation_alias="LOT_EXPIRY_NOTICE_DAYS")
 
     grace_hours: int | None = Field(None, ge=1, le=8760, validation_alias="GRACE_HOURS")

@@ -39,6 +39,7 @@ def declare(app: App) -> dict[str, dramatiq.Actor[..., None]]:
         (queue.RECORD_USAGE, usage.record_usage, _usage_policy()),
         (queue.SEND_NOTICE, delivery.send_notice, {"max_retries": 0, "time_limit": 60 * SECOND_MS}),
         (queue.SWEEP, maintenance.sweep, {"max_retries": 0, "time_limit": 120 * SECOND_MS}),
+        (queue.PRUNE, maintenance.prune, {"max_retries": 0, "time_limit": 120 * SECOND_MS}),
         (queue.RUN_CHECKS, maintenance.run_checks, {"max_retries": 0, "time_limit": 600 * SECOND_MS}),
         (queue.RECONCILE, reconciliation.reconcile, {"max_retries": 0, "time_limit": STRIPE_LIMIT_MS}),
     ]

@@ -22,6 +22,7 @@ HOLD_ACCOUNTS_MAX = 50
 REPRICED_MAX = 1_000
 EXPIRING_CARDS_MAX = 500
 EXPIRING_LOTS_MAX = 500
+PRUNED_MAX = 1_000
 DUNNED_MAX = 500
 # Less than the time between two sweeps; the next one goes on where this one stopped.
 STEP_SECONDS_MAX = 20.0
@@ -59,6 +60,18 @@ def run_checks(app: App) -> None:
         log.error("invariant violated", extra=dict(violation))
     result = {violation["invariant"]: violation["violations"] for violation in violations}
     app.ledger.finish_job(queue.RUN_CHECKS, {"violations": result})
+
+
+def prune(app: App) -> None:
+    """Drops what is kept only for a while: old answers of POSTs, payloads of finished events. In small transactions."""
+    days = app.settings.retention_days
+    result = {
+        "requests": _step("requests", lambda: _until_done(lambda: app.ledger.prune_requests(PRUNED_MAX))),
+        "events": _step(
+            "events", lambda: _until_done(lambda: app.ledger.prune_stripe_events(days, PRUNED_MAX))
+        ),
+    }
+    app.ledger.finish_job(queue.PRUNE, result)
 
 
 def _enqueue_due(app: App) -> dict[str, int]:

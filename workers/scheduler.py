@@ -19,7 +19,12 @@ log = logging.getLogger(__name__)
 TICK_SECONDS = 1.0
 # Job -> seconds. The sweep's half minute, and the minute or two after which rows fall due, keep the promise
 # that a payment whose webhooks are all lost is granted within five minutes.
-PERIODS: Final = {queue.SWEEP: 30, queue.RUN_CHECKS: 3600, queue.RECONCILE: 3600}
+PERIODS: Final = {
+    queue.SWEEP: 30,
+    queue.RUN_CHECKS: 3600,
+    queue.RECONCILE: 3600,
+    queue.PRUNE: 86_400,
+}
 
 
 def tick(built: app.App) -> list[str]:

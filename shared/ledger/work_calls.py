@@ -94,6 +94,14 @@ class WorkCalls(Calls):
         """Creates the months of credit_usage that are missing; answers how many."""
         return self._call("ensure_usage_partitions", p_months_ahead=months_ahead)
 
+    def prune_requests(self, limit: int) -> int:
+        """Forgets answers by Idempotency-Key older than seven days; answers how many."""
+        return self._call("prune_requests", p_limit=limit)
+
+    def prune_stripe_events(self, days: int, limit: int) -> int:
+        """Drops payloads of events that were finished more than `days` ago; answers how many."""
+        return self._call("prune_stripe_events", p_days=days, p_limit=limit)
+
     def check_invariants(self) -> list[Violation]:
         """Every invariant that does not hold; an empty list is what a sound book answers."""
         return self._call("check_invariants")

@@ -6,13 +6,16 @@ create or replace function billing.begin_request(p_caller text, p_key text, p_fi
 declare
   v_request billing.idempotent_requests;
 begin
-  insert into billing.idempotent_requests (caller, key, fingerprint, lease_until)
-  values (p_caller, p_key, p_fingerprint, now() + interval '1 minute')
-  on conflict (caller, key) do nothing;
-  if found then
-    return '{"state": "new"}';
-  end if;
-  select * into v_request from billing.idempotent_requests where caller = p_caller and key = p_key for update;
+  loop -- an old row may be pruned between insert and select
+    insert into billing.idempotent_requests (caller, key, fingerprint, lease_until)
+    values (p_caller, p_key, p_fingerprint, now() + interval '1 minute')
+    on conflict (caller, key) do nothing;
+    if found then
+      return '{"state": "new"}';
+    end if;
+    select * into v_request from billing.idempotent_requests where caller = p_caller and key = p_key for update;
+    exit when found;
+  end loop;
   if v_request.fingerprint <> p_fingerprint then
     return '{"state": "conflict"}';
   elsif v_request.status is not null then

@@ -197,3 +197,13 @@ def test_sweep_announces_lots_that_expire_soon(world: World) -> None:
         maintenance.sweep(world.app)
     (notice,) = world.notices("lot.expiring")
     assert notice["payload"]["credits"] == 100 * CREDIT
+
+
+def test_prune_goes_on_until_nothing_is_old(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maintenance, "PRUNED_MAX", 2)
+    for number in range(5):
+        world.ledger.begin_request("me", f"k{number}", "00000000-0000-0000-0000-000000000001")
+        world.ledger.finish_request("me", f"k{number}", 200, {})
+    world.query("update billing.idempotent_requests set created_at = now() - interval '8 days'")
+    maintenance.prune(world.app)
+    assert world.query("select count(*) as n from billing.idempotent_requests")[0]["n"] == 0

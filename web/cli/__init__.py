@@ -9,6 +9,7 @@ from flask import Flask
 
 from web.cli import (
     accounts,
+    dead_letters,
     fees,
     lots,
     notices,
@@ -31,6 +32,7 @@ def register(app: Flask) -> None:
         operations.topups,
         reconciliation.reconcile,
         reconciliation.differences,
+        dead_letters.dead_letters,
         prices.actions,
         fees.fees,
         lots.lots,
