@@ -102,10 +102,14 @@ def test_another_card_pays_after_one_that_is_declined(
     page: Page, account: Account, waiting: dict[str, Any]
 ) -> None:
     page.goto(link(account, waiting))
-    page.get_by_text("Pay with another card").click()
+    page.locator("summary", has_text="Pay with another card").click()
     page.get_by_label("Card number").fill(POOR)
     page.get_by_role("button", name="Pay $5.00").click()
     expect(page.get_by_role("alert")).to_contain_text("insufficient funds")
+    page.reload()
+    expect(page.get_by_role("alert")).to_contain_text("insufficient funds")
+    expect(page.get_by_role("button", name="Confirm with the saved card")).to_be_visible()
+    page.locator("summary", has_text="Pay with another card").click()
     page.get_by_label("Card number").fill(GOOD)
     page.get_by_role("button", name="Pay $5.00").click()
     expect_credits(page)

@@ -40,7 +40,7 @@ def confirm(token: str) -> Response:
             "billing/pay.html",
             payment=payment,
             intent=intent,
-            method=_method(intent, failure),
+            method=_method(payment, intent, failure),
             # What made the link necessary is no news to its reader.
             problem=None if failure.get("code") == "authentication_required" else failure.get("message"),
             key=services().settings.stripe_publishable_key,
@@ -96,10 +96,12 @@ def _intent(payment: Payment) -> StripeData | None:
     return services().gateway.retrieve_intent(intent_id) if intent_id is not None else None
 
 
-def _method(intent: StripeData, failure: StripeData) -> Any:
+def _method(payment: Payment, intent: StripeData, failure: StripeData) -> Any:
     """The card that was tried, if it may be tried again: one that is attached to no customer is good for one use only
-    (docs.stripe.com/api/payment_methods).
+    (docs.stripe.com/api/payment_methods). After such a one, a top-up still has the card that it was to be charged to.
     """
     method = intent.get("payment_method") or failure.get("payment_method") or {}
-    may = intent.get("status") == "requires_action" or method.get("customer")
-    return method if may and method else None
+    if method and (intent.get("status") == "requires_action" or method.get("customer")):
+        return method
+    topup = services().ledger.find_topup(payment["topup_id"]) if payment["topup_id"] else None
+    return {"id": topup["payment_method"]} if topup else None
