@@ -163,9 +163,12 @@ def test_every_queue_and_job_is_in_operations() -> None:
               and set(coded(row[1])) & set(queue.ACTORS)}  # fmt: skip
     actors = {name: {a for a, q in queue.ACTORS.items() if q == name} for name in queue.QUEUES}
     assert listed == actors
-    assert scheduler.PERIODS == {queue.SWEEP: 30, queue.RUN_CHECKS: 3600, queue.RECONCILE: 3600, queue.PRUNE: 86_400}, (
-        "then change the documents"
-    )
+    assert scheduler.PERIODS == {
+        queue.SWEEP: 30,
+        queue.RUN_CHECKS: 3600,
+        queue.RECONCILE: 3600,
+        queue.PRUNE: 86_400,
+    }, "then change the documents"
 
 
 def test_every_sqlstate_is_listed_with_its_code_and_status() -> None:
