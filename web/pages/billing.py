@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from flask import Blueprint, redirect, render_template, request
+from flask import redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from shared import keys
@@ -13,25 +13,22 @@ from shared.errors import Refused
 from shared.models import Payment
 from web import purchases
 from web.api.statement import csv_lines, month_of
-from web.pages import errors, visitors
-from web.pages.forms import csrf
+from web.pages import frame
 from web.pages.visitors import visitor
 from web.services import services
 
 MOVEMENTS_SHOWN = 12
 SETTLED = ("succeeded", "failed", "canceled", "parked")
 
-blueprint = Blueprint("billing", __name__, url_prefix="/billing")
-blueprint.before_request(csrf.protect)
-errors.register(blueprint)
-visitors.register(blueprint)
+blueprint = frame.blueprint("billing")
 
 
 @blueprint.get("")
 def overview() -> str:
     """Balance, auto top-up, packages, the last movements."""
-    return render_template(
+    return frame.page(
         "billing/overview.html",
+        "overview",
         **_state(visitor().account_id),
         packages=services().ledger.list_packages(),
         request_id=keys.new_id("form"),
@@ -41,7 +38,10 @@ def overview() -> str:
 @blueprint.get("/live")
 def live() -> str:
     """What of the page changes by itself."""
-    return render_template("billing/live.html", **_state(visitor().account_id), refreshed=True)
+    who = visitor()
+    return render_template(
+        "billing/live.html", **frame.header(who) | {"refreshed": True}, **_state(who.account_id)
+    )
 
 
 @blueprint.post("/checkout")
@@ -72,9 +72,9 @@ def statement() -> str:
     account_id, month = visitor().account_id, _month()
     shown = services().ledger.get_statement(account_id, month)
     former = month - dt.timedelta(days=1)
-    return render_template(
+    return frame.page(
         "billing/statement.html",
-        **_state(account_id),
+        "statement",
         statement=shown,
         title=f"{month:%B %Y}",
         former=f"{former:%Y-%m}",
@@ -157,8 +157,6 @@ def _own_payment() -> Payment:
 def _state(account_id: str) -> dict[str, Any]:
     ledger = services().ledger
     return {
-        "account": ledger.get_account(account_id),
-        "balance": ledger.get_balance(account_id),
         "movements": ledger.list_transactions(account_id, MOVEMENTS_SHOWN, None)["data"],
         "card": (ledger.get_customer(account_id) or {}).get("card"),
     }
