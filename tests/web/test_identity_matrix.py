@@ -15,6 +15,7 @@ from local.stripe.app import LocalStripe
 from shared.ledger import Ledger
 from shared.queue import Queue
 from shared.settings import Settings
+from shared.seals import Sealer
 from shared.stripe_client import StripeGateway
 from tests.web.conftest import ALL_SCOPES, Counts, KeyMaker, make_settings
 from tests.web.identity import ADMIN, MEMBER, OWNER, STRANGER, Issuer, issuing
@@ -148,7 +149,9 @@ def settings(dsn: str, redis_url: str, issuer: Issuer) -> Settings:
 def app(settings: Settings, ledger: Ledger, queue: Queue) -> Iterator[Flask]:
     with LocalStripe.start() as server:
         client = stripe.StripeClient("sk_test_web", base_addresses={"api": server.url})
-        yield create_app(settings, ledger=ledger, queue=queue, gateway=StripeGateway(client))
+        yield create_app(
+            settings, ledger=ledger, queue=queue, gateway=StripeGateway(client, Sealer("a test key"))
+        )
 
 
 @pytest.fixture
