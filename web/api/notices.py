@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from shared import notices
 from shared.errors import Refused
+from shared.ledger import Ledger
 from web.api.queries import AccountQuery, Page, account_of
 from web.endpoints import Call, Endpoint
 from web.fields import Answer, Body, CreditsIn, CreditsOut, Text
@@ -93,13 +94,7 @@ def prefer(call: Call) -> Any:
     """Mails without which nothing goes on cannot be switched off."""
     body: NoticePreference = call.body
     account_id = call.account_id(body.account_id)
-    if notices.TOPICS[body.topic].required and not body.enabled:
-        raise Refused("This mail cannot be switched off: without it nothing goes on.", code="invalid_value")
-    return _preferences(
-        call.services.ledger.set_notice_preference(
-            account_id, body.topic, body.channel, body.enabled, call.actor
-        )
-    )
+    return _preferences(choose(call.services.ledger, account_id, body, call.actor))
 
 
 @Endpoint(
@@ -136,9 +131,17 @@ def set_levels(call: Call) -> Any:
     return call.services.ledger.set_low_levels(call.account_id(body.account_id), body.levels, call.actor)
 
 
-def _preferences(chosen: list[dict[str, Any]]) -> dict[str, Any]:
+def choose(ledger: Ledger, account_id: str, wish: NoticePreference, actor: str) -> list[dict[str, Any]]:
+    """Switches a mail on or off; Refused invalid_value for one that must stay on."""
+    if notices.TOPICS[wish.topic].required and not wish.enabled:
+        raise Refused("This mail cannot be switched off: without it nothing goes on.", code="invalid_value")
+    return ledger.set_notice_preference(account_id, wish.topic, wish.channel, wish.enabled, actor)
+
+
+def topics(chosen: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every topic of accounts as TopicOut, after what get_notice_preferences answers."""
     enabled = {row["topic"]: row["enabled"] for row in chosen}
-    rows = [
+    return [
         {
             "topic": name,
             "channel": "mail",
@@ -149,4 +152,7 @@ def _preferences(chosen: list[dict[str, Any]]) -> dict[str, Any]:
         }
         for name in notices.ACCOUNT_TOPICS
     ]
-    return {"data": rows, "next_cursor": None}
+
+
+def _preferences(chosen: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"data": topics(chosen), "next_cursor": None}

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+import functools
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, TypeVar
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, flash, redirect, render_template, request
+from pydantic import ValidationError
+from werkzeug.wrappers import Response
 
+from shared.errors import Refused
+from shared.member_models import Role
+from web.fields import Body
 from web.pages import errors, visitors
 from web.pages.forms import csrf
 from web.pages.visitors import Visitor, visitor
+from web.problems import invalid_request
 from web.services import services
+
+B = TypeVar("B", bound=Body)
+MENDABLE = (409, 422)
+"""Refusals that a person mends in the form: they are told above it."""
 
 
 class Section(NamedTuple):
@@ -18,9 +30,17 @@ class Section(NamedTuple):
     name: str
     path: str
     label: str
+    role: Role = "member"
+    """Who sees it."""
 
 
-SECTIONS: Final = (Section("overview", "/billing", "Overview"),)
+SECTIONS: Final = (
+    Section("overview", "/billing", "Overview"),
+    Section("limits", "/billing/limits", "Limits"),
+    Section("statement", "/billing/statement", "Statement"),
+    Section("notices", "/billing/notices", "Notices"),
+    Section("members", "/billing/members", "Members", "owner"),
+)
 
 
 def blueprint(name: str) -> Blueprint:
@@ -37,7 +57,47 @@ def page(template: str, section: str, **context: Any) -> str:
 
     A request with `part` gets the part of the page that refreshes itself, where the view has one.
     """
-    return render_template(template, **header(visitor()), section=section, sections=SECTIONS, **context)
+    who = visitor()
+    shown = [entry for entry in SECTIONS if who.may(entry.role)]
+    return render_template(template, **header(who), section=section, sections=shown, **context)
+
+
+def action(where: str) -> Callable[[Callable[..., str | Response]], Callable[..., Response]]:
+    """Decorates the view of a form. What it answers is told on the page `where`, and so is why it was refused."""
+
+    def decorate(view: Callable[..., str | Response]) -> Callable[..., Response]:
+        @functools.wraps(view)
+        def run(**params: str) -> Response:
+            try:
+                said = view(**params)
+            except Refused as refusal:
+                if refusal.status not in MENDABLE:
+                    raise
+                flash(refusal.detail, "bad")
+                return redirect(where, 303)
+            return said if isinstance(said, Response) else told(said, where)
+
+        return run
+
+    return decorate
+
+
+def told(said: str, where: str) -> Response:
+    """On to a page that tells what happened."""
+    flash(said, "good")
+    return redirect(where, 303)
+
+
+def filled_in(model: type[B], **lists: list[str]) -> B:
+    """The form's fields by the model of the API, an empty one left out; Refused invalid_request.
+
+    `lists`: fields that a view has read by itself, since they have several values.
+    """
+    given = {name: text for name in model.model_fields if (text := request.form.get(name, "").strip())}
+    try:
+        return model.model_validate(given | lists, strict=False)
+    except ValidationError as error:
+        raise invalid_request(error) from None
 
 
 def header(who: Visitor) -> dict[str, Any]:

@@ -1,0 +1,120 @@
+"""What the account is told: mails, low balances, and webhooks to endpoints of its own."""
+
+from __future__ import annotations
+
+from flask import request
+from werkzeug.wrappers import Response
+
+from shared import keys, notices, queue, webhook_urls
+from shared.errors import Refused
+from web.api.notices import LEVELS_MAX, LowLevels, NoticePreference, choose, topics
+from web.api.webhook_endpoints import EndpointPath, NewEndpoint
+from web.pages import frame
+from web.pages.visitors import Visitor, visitor
+from web.services import services
+
+PATH = "/billing/notices"
+
+blueprint = frame.blueprint("notices")
+
+
+@blueprint.get("/notices")
+def show() -> str:
+    """Every mail, the levels, and to admins the endpoints of webhooks."""
+    return _page(visitor())
+
+
+@blueprint.post("/notices/mail")
+@frame.action(PATH)
+def mail() -> str | Response:
+    """Switches a mail on or off."""
+    who, wish = visitor("admin"), frame.filled_in(NoticePreference)
+    choose(services().ledger, who.account_id, wish, who.actor)
+    return f"The mail {wish.topic} is switched {'on' if wish.enabled else 'off'}."
+
+
+@blueprint.post("/notices/levels")
+@frame.action(PATH)
+def levels() -> str | Response:
+    """Sets at which balances the account is told; none: never."""
+    who = visitor("admin")
+    given = [part.strip() for part in request.form.get("levels", "").split(",") if part.strip()]
+    wanted = frame.filled_in(LowLevels, levels=given).levels
+    services().ledger.set_low_levels(who.account_id, wanted, who.actor)
+    return "The levels are set." if wanted else "You are not told of low balances any more."
+
+
+@blueprint.post("/notices/webhooks")
+@frame.action(PATH)
+def create() -> str | Response:
+    """Registers an endpoint, and shows its secret this once. The form's own id makes a double click one endpoint."""
+    who, request_id = visitor("admin"), request.form.get("request_id", "")
+    if not request_id.startswith("form_"):
+        raise Refused("The form was not complete. Reload the page and try again.")
+    chosen = request.form.getlist("topics")
+    wanted = frame.filled_in(NewEndpoint, **({"topics": chosen} if chosen else {}))
+    url, secret = webhook_urls.check(services().settings, wanted.url), keys.new_webhook_secret()
+    endpoint = services().ledger.create_webhook_endpoint(
+        keys.derived_id("whe", who.account_id, request_id),
+        who.account_id,
+        url,
+        None if wanted.topics is None else sorted(set(wanted.topics)),
+        secret,
+        who.actor,
+    )
+    if not endpoint["is_new"]:
+        return "This endpoint is registered already. Roll its secret if you have not kept it."
+    return Response(_page(who, secret=secret, of=url), mimetype="text/html")
+
+
+@blueprint.post("/notices/webhooks/test")
+@frame.action(PATH)
+def test() -> str | Response:
+    """Sends webhook.test to an endpoint."""
+    who, endpoint = visitor("admin"), frame.filled_in(EndpointPath)
+    services().limiter.check("webhook_test", who.account_id, request.remote_addr, who.user_id)
+    delivery = services().ledger.test_webhook_endpoint(endpoint.id, who.account_id, keys.new_id("test"))
+    services().queue.hint(queue.SEND_NOTICE, delivery["id"])
+    return "webhook.test is on its way. Your server should see it within seconds."
+
+
+@blueprint.post("/notices/webhooks/roll")
+@frame.action(PATH)
+def roll() -> str | Response:
+    """A new secret, shown this once."""
+    who, endpoint, secret = visitor("admin"), frame.filled_in(EndpointPath), keys.new_webhook_secret()
+    rolled = services().ledger.roll_webhook_secret(endpoint.id, who.account_id, secret, who.actor)
+    return Response(_page(who, secret=secret, of=rolled["url"], rolled=True), mimetype="text/html")
+
+
+@blueprint.post("/notices/webhooks/enable")
+@frame.action(PATH)
+def enable() -> str | Response:
+    """Switches an endpoint on again."""
+    who, endpoint = visitor("admin"), frame.filled_in(EndpointPath)
+    url = services().ledger.enable_webhook_endpoint(endpoint.id, who.account_id, who.actor)["url"]
+    return f"{url} is on again. What it missed is not sent by itself."
+
+
+@blueprint.post("/notices/webhooks/remove")
+@frame.action(PATH)
+def remove() -> str | Response:
+    """Deletes an endpoint; what waits for it is skipped."""
+    who, endpoint = visitor("admin"), frame.filled_in(EndpointPath)
+    url = services().ledger.delete_webhook_endpoint(endpoint.id, who.account_id, who.actor)["url"]
+    return f"Nothing is sent to {url} any more."
+
+
+def _page(who: Visitor, **shown_once: str | bool) -> str:
+    ledger, account_id = services().ledger, who.account_id
+    return frame.page(
+        "billing/notices.html",
+        "notices",
+        topics=topics(ledger.get_notice_preferences(account_id)),
+        levels=ledger.get_low_levels(account_id)["levels"],
+        levels_max=LEVELS_MAX,
+        endpoints=ledger.list_webhook_endpoints(account_id) if who.may("admin") else None,
+        every_topic=notices.ACCOUNT_TOPICS,
+        request_id=keys.new_id("form"),
+        **shown_once,
+    )
