@@ -14,8 +14,8 @@ from flask import Flask
 from local.stripe.app import LocalStripe
 from shared.ledger import Ledger
 from shared.queue import Queue
-from shared.settings import Settings
 from shared.seals import Sealer
+from shared.settings import Settings
 from shared.stripe_client import StripeGateway
 from tests.web.conftest import ALL_SCOPES, Counts, KeyMaker, make_settings
 from tests.web.identity import ADMIN, MEMBER, OWNER, STRANGER, Issuer, issuing
