@@ -16,20 +16,10 @@ from shared.errors import Refused
 from shared.ledger import Ledger
 from shared.models import Hold, Limit
 from tests.support import Database, wait_until
+from tests.support.clock import age
 
 T = TypeVar("T")
 CREDIT = 1_000_000
-# Slots of jobs and prices are keyed by their time; months of usage have to stay in their partitions, and windows of limits
-# begin with a day.
-TIMELESS = (
-    "job_runs.slot",
-    "agent_action_costs.effective_from",
-    "agent_action_costs.effective_until",
-    "credit_usage.created_at",
-    "credit_usage.occurred_at",
-    "credit_limits.window_start",
-    "credit_limits.announced_for",
-)
 
 
 class Books:
@@ -204,19 +194,7 @@ class Books:
 
     def age(self, interval: str) -> None:
         """Lets time pass: every time in the books becomes older by the interval."""
-        columns = self.query(
-            "select c.relname as t, string_agg(format('%%1$I = case when isfinite(%%1$I) then %%1$I - %%2$L::interval"
-            " else %%1$I end', a.attname, %s::text), ', ') as sets from pg_attribute a"
-            " join pg_class c on c.oid = a.attrelid where c.relnamespace = 'billing'::regnamespace"
-            " and c.relkind in ('r', 'p') and not c.relispartition and a.atttypid = 'timestamptz'::regtype"
-            " and a.attnum > 0 and c.relname || '.' || a.attname <> all (%s) group by c.relname",
-            interval,
-            list(TIMELESS),
-        )
-        with self.connection.transaction():
-            self.connection.execute("set local session_replication_role = replica")
-            for row in columns:
-                self.connection.execute(f"update billing.{row['t']} set {row['sets']}".encode())
+        age(self.connection, interval)
 
     def start(self, call: Callable[[], T]) -> Future[T]:
         """The call, running in another thread."""

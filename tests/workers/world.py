@@ -17,6 +17,7 @@ from shared.queue import Queue
 from shared.settings import Settings
 from shared.stripe_client import StripeGateway
 from tests.support import Database
+from tests.support.clock import age
 from tests.workers.fake_stripe import FakeStripe
 from workers import events, purchases, topups
 from workers.app import App
@@ -111,17 +112,8 @@ class World:
         topups.charge_topup(self.app, self.topup["id"])
 
     def age(self, interval: str) -> None:
-        """Makes top-ups and back-offs look older, as only the database's clock could."""
-        self.query("update billing.topups set created_at = created_at - %s::interval", interval)
-        self.query(
-            "update billing.auto_topup_settings set next_attempt_at = next_attempt_at - %s::interval",
-            interval,
-        )
-        self.query(
-            "update billing.credit_balances set topup_due_at = topup_due_at - %s::interval"
-            " where topup_due_at < 'infinity'",
-            interval,
-        )
+        """Lets time pass: every time in the books becomes older by the interval."""
+        age(self.connection, interval)
 
     def buy(self, *, attach: str | None = "cs_1") -> dict[str, Any]:
         """A purchase whose Checkout Session is open."""
