@@ -39,6 +39,7 @@ SWEEP: Final = "sweep"
 RUN_CHECKS: Final = "run_checks"
 RECONCILE: Final = "reconcile"
 PRUNE: Final = "prune"
+ROLL_UP_USAGE: Final = "roll_up_usage"
 ACTORS: Final = {
     PROCESS_EVENT: EVENTS,
     CHECK_THRESHOLD: PAYMENTS,
@@ -50,6 +51,7 @@ ACTORS: Final = {
     RUN_CHECKS: MAINTENANCE,
     RECONCILE: MAINTENANCE,
     PRUNE: MAINTENANCE,
+    ROLL_UP_USAGE: MAINTENANCE,
 }
 
 # A killed worker's messages come back after this silence; a worker sends a heartbeat with every command, several a second.

@@ -168,6 +168,7 @@ def test_every_queue_and_job_is_in_operations() -> None:
         queue.RUN_CHECKS: 3600,
         queue.RECONCILE: 3600,
         queue.PRUNE: 86_400,
+        queue.ROLL_UP_USAGE: 3600,
     }, "then change the documents"
 
 

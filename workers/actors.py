@@ -40,6 +40,7 @@ def declare(app: App) -> dict[str, dramatiq.Actor[..., None]]:
         (queue.SEND_NOTICE, delivery.send_notice, {"max_retries": 0, "time_limit": 60 * SECOND_MS}),
         (queue.SWEEP, maintenance.sweep, {"max_retries": 0, "time_limit": 120 * SECOND_MS}),
         (queue.PRUNE, maintenance.prune, {"max_retries": 0, "time_limit": 120 * SECOND_MS}),
+        (queue.ROLL_UP_USAGE, maintenance.roll_up_usage, {"max_retries": 0, "time_limit": 1800 * SECOND_MS}),
         (queue.RUN_CHECKS, maintenance.run_checks, {"max_retries": 0, "time_limit": 600 * SECOND_MS}),
         (queue.RECONCILE, reconciliation.reconcile, {"max_retries": 0, "time_limit": STRIPE_LIMIT_MS}),
     ]

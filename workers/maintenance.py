@@ -23,6 +23,8 @@ REPRICED_MAX = 1_000
 EXPIRING_CARDS_MAX = 500
 EXPIRING_LOTS_MAX = 500
 PRUNED_MAX = 1_000
+ROLLED_ACCOUNTS_MAX = 500
+ROLLED_EVENTS_MAX = 20_000
 DUNNED_MAX = 500
 # Less than the time between two sweeps; the next one goes on where this one stopped.
 STEP_SECONDS_MAX = 20.0
@@ -72,6 +74,18 @@ def prune(app: App) -> None:
         ),
     }
     app.ledger.finish_job(queue.PRUNE, result)
+
+
+def roll_up_usage(app: App) -> None:
+    """Adds up the usage of every account that has had some since the last run. A run that is cut off is continued by the
+    next one: each call is committed by itself.
+    """
+    after: str | None = ""
+    events = 0
+    while after is not None:
+        done = app.ledger.roll_up_usage(after, ROLLED_ACCOUNTS_MAX, ROLLED_EVENTS_MAX)
+        after, events = done["next"], events + done["events"]
+    app.ledger.finish_job(queue.ROLL_UP_USAGE, {"events": events})
 
 
 def _enqueue_due(app: App) -> dict[str, int]:

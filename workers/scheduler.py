@@ -24,6 +24,7 @@ PERIODS: Final = {
     queue.RUN_CHECKS: 3600,
     queue.RECONCILE: 3600,
     queue.PRUNE: 86_400,
+    queue.ROLL_UP_USAGE: 3600,
 }
 
 

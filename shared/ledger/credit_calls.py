@@ -129,11 +129,29 @@ class CreditCalls(Calls):
     # History
 
     def list_transactions(
-        self, account_id: str, limit: int, cursor: str | None, kind: str | None = None
+        self,
+        account_id: str,
+        limit: int,
+        cursor: str | None,
+        kind: str | None = None,
+        *,
+        first: date | None = None,
+        last: date | None = None,
+        newer: bool = False,
     ) -> Page:
-        """The account's ledger, newest first."""
+        """The account's ledger, newest first: of a kind, booked in the days first to last (UTC, both included). Each entry
+        with what it came from: draws, payment, invoice, usage. newer: what is newer than the cursor, the nearest; the page has
+        previous_cursor for that.
+        """
         return self._call(
-            "list_transactions", p_account_id=account_id, p_limit=limit, p_cursor=cursor, p_kind=kind
+            "list_transactions",
+            p_account_id=account_id,
+            p_limit=limit,
+            p_cursor=cursor,
+            p_kind=kind,
+            p_from=first.isoformat() if first else None,
+            p_to=last.isoformat() if last else None,
+            p_newer=newer,
         )
 
     def list_usage(self, account_id: str, limit: int, cursor: str | None) -> Page:

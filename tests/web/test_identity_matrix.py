@@ -71,6 +71,7 @@ ROWS: dict[tuple[str, str], Row | None] = {
     ("GET", "/api/credits/balance"): READ,
     ("GET", "/api/credits/transactions"): READ,
     ("GET", "/api/credits/usage"): READ,
+    ("GET", "/api/credits/usage/summary"): READ,
     ("GET", "/api/credits/lots"): READ,
     ("GET", "/api/credits/holds"): READ,
     ("GET", "/api/credits/holds/{id}"): READ._replace(id="h1"),

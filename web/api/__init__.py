@@ -19,6 +19,7 @@ from web.api import (
     statement,
     subscriptions,
     usage,
+    usage_summary,
     webhook_endpoints,
 )
 
@@ -41,5 +42,6 @@ __all__ = [
     "statement",
     "subscriptions",
     "usage",
+    "usage_summary",
     "webhook_endpoints",
 ]

@@ -6,18 +6,50 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from web.api.periods import Day, day_of
 from web.api.queries import Page, PageQuery, account_of
 from web.endpoints import Call, Endpoint
-from web.fields import Answer, CreditsOut, Text, numbered
+from web.fields import Answer, CreditsOut, MoneyOut, Text, numbered
 
 _ERRORS = ("unknown_account", "account_required", "invalid_value")
+
+
+LotKind = Literal["purchase", "topup", "subscription", "signup", "promotion", "adjustment"]
 
 
 class Draw(Answer):
     """One lot that a transaction filled or drew."""
 
     lot_id: numbered("lot")  # type: ignore[valid-type]  # a type made by a function
+    kind: LotKind
     credits: CreditsOut
+
+
+class PaidBy(MoneyOut):
+    """The payment that an entry came from."""
+
+    id: str
+    receipt_url: str | None
+
+
+class InvoicedBy(MoneyOut):
+    """The line of an invoice that an entry came from."""
+
+    id: str
+    number: str | None
+    plan: str
+    hosted_url: str | None
+
+
+class UsedBy(Answer):
+    """The events of a debit: how many, and what all of them have in common."""
+
+    events: int
+    action: str | None
+    agent: str | None
+    department_id: str | None
+    member_id: str | None
+    run_id: str | None
 
 
 class Transaction(Answer):
@@ -30,20 +62,32 @@ class Transaction(Answer):
     source_kind: Annotated[str, Field(description="What it came from: payment, usage, adjustment, account…")]
     source_id: str
     draws: list[Draw]
+    payment: PaidBy | None
+    invoice: InvoicedBy | None
+    usage: Annotated[UsedBy | None, Field(description="Null when the events are not kept any more.")]
     occurred_at: str
     created_at: str
 
 
 class TransactionQuery(PageQuery):
-    """A page of the ledger, of one kind if given."""
+    """A page of the ledger, of one kind if given, booked in the days `from` to `to` (UTC, both included).
+
+    With `newer`, what is newer than `cursor`.
+    """
 
     kind: Text | None = None
+    from_: Annotated[Day | None, Field(alias="from", examples=["2026-11-01"])] = None
+    to: Annotated[Day | None, Field(examples=["2026-11-30"])] = None
+    newer: bool = False
 
 
 class TransactionPage(Page):
     """A page of the ledger."""
 
     data: list[Transaction]
+    previous_cursor: Annotated[
+        str | None, Field(description="With `newer` it leads to the page before; null on the first one.")
+    ]
 
 
 class UsageEvent(Answer):
@@ -75,7 +119,7 @@ class Lot(Answer):
     """One grant, and what is left of it."""
 
     id: numbered("lot")  # type: ignore[valid-type]
-    kind: Literal["purchase", "topup", "subscription", "signup", "promotion", "adjustment"]
+    kind: LotKind
     source: str
     granted: CreditsOut
     remaining: CreditsOut
@@ -106,7 +150,15 @@ class LotPage(Page):
 def transactions(call: Call) -> Any:
     """Every movement, with the balance after it and what it came from."""
     query = call.query
-    return call.services.ledger.list_transactions(account_of(call), query.limit, query.cursor, query.kind)
+    return call.services.ledger.list_transactions(
+        account_of(call),
+        query.limit,
+        query.cursor,
+        query.kind,
+        first=day_of(query.from_),
+        last=day_of(query.to),
+        newer=query.newer,
+    )
 
 
 @Endpoint(

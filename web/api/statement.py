@@ -144,12 +144,13 @@ def _cells(entry: dict[str, Any]) -> tuple[str, ...]:
         credits.to_text(entry["balance_after"]),
         entry["counter_account"],
         entry["source_kind"],
-        _harmless(entry["source_id"]),
+        harmless(entry["source_id"]),
         lots,
     )
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
