@@ -20,6 +20,7 @@ class MemberAccount(TypedDict):
 
     account_id: str
     name: str
+    email: str | None
     role: Role
 
 

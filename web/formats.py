@@ -13,7 +13,7 @@ from shared import credits, money
 
 MINUS = "\N{MINUS SIGN}"
 _CODE = re.compile(r"`([^`]+)`")
-_KINDS = {
+KINDS = {
     "usage": "Usage",
     "purchase": "Purchase",
     "topup": "Auto top-up",
@@ -42,7 +42,7 @@ def signed(micro: int) -> str:
 
 def kind(name: str) -> str:
     """A ledger kind in words."""
-    return _KINDS.get(name, name.replace("_", " ").capitalize())
+    return KINDS.get(name, name.replace("_", " ").capitalize())
 
 
 def instant(text: str) -> str:
@@ -90,6 +90,11 @@ def percent(part: int, whole: int) -> int:
     return min(100, max(0, part * 100 // whole)) if whole else 0
 
 
+def share(part: int, whole: int) -> str:
+    """A share for people: "12.5 %"."""
+    return f"{part * 100 / whole:.1f} %" if whole else "0 %"
+
+
 def prose(text: str) -> Markup:
     """Text of the API's description, with `names` set as code."""
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704  # escaped before
@@ -104,6 +109,7 @@ def register(app: Flask) -> None:
         "instant": instant,
         "ago": ago,
         "runway": runway,
+        "share": share,
         "prose": prose,
         "provider": provider,
     }

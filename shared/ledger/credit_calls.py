@@ -140,8 +140,8 @@ class CreditCalls(Calls):
         newer: bool = False,
     ) -> Page:
         """The account's ledger, newest first: of a kind, booked in the days first to last (UTC, both included). Each entry
-        with what it came from: draws, payment, invoice, usage. newer: what is newer than the cursor, the nearest; the page has
-        previous_cursor for that.
+        with what it came from: draws, payment, invoice, usage. newer: what is newer than the cursor, the nearest; the page
+        has previous_cursor for that.
         """
         return self._call(
             "list_transactions",

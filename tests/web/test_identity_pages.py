@@ -71,6 +71,10 @@ OTHERS = "payment=pay_others"
 PAGES: dict[tuple[str, str], tuple[int, int, int] | None] = {
     ("GET", "/billing"): (401, 403, 200),
     ("GET", "/billing/live"): (401, 403, 200),
+    ("GET", "/billing/usage"): (401, 403, 200),
+    ("GET", "/billing/usage.csv"): (401, 403, 200),
+    ("GET", "/billing/history"): (401, 403, 200),
+    ("GET", "/billing/history.csv"): (401, 403, 200),
     ("GET", "/billing/statement"): (401, 403, 200),
     ("GET", "/billing/statement.csv"): (401, 403, 200),
     ("GET", "/billing/success"): (401, 403, 404),

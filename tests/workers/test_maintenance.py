@@ -199,6 +199,18 @@ def test_sweep_announces_lots_that_expire_soon(world: World) -> None:
     assert notice["payload"]["credits"] == 100 * CREDIT
 
 
+def test_usage_is_rolled_up_to_its_end_in_small_steps(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maintenance, "ROLLED_ACCOUNTS_MAX", 1)
+    monkeypatch.setattr(maintenance, "ROLLED_EVENTS_MAX", 2)
+    for number in range(5):
+        world.ledger.spend_credits(ACCOUNT, {"id": f"e{number}", "amount": 1})
+    maintenance.roll_up_usage(world.app)
+    for _ in range(2):
+        counted = world.query("select sum(events)::int as n from billing.usage_rollups where grain = 'agent'")
+        assert counted[0]["n"] == 5
+        maintenance.roll_up_usage(world.app)
+
+
 def test_prune_goes_on_until_nothing_is_old(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(maintenance, "PRUNED_MAX", 2)
     for number in range(5):

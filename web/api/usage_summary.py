@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from flask import Response
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from shared import credits
 from shared.usage_models import Grouped, UsageGroup
@@ -53,7 +53,12 @@ class Rest(Answer):
 
 
 class Summary(Answer):
-    """What was used in a period. The events of a month that was dropped still count, but not by run and another name at once."""
+    """What was used in a period.
+
+    The events of a month that was dropped still count, but not by run and another name at once.
+    """
+
+    model_config = ConfigDict(serialize_by_alias=True)
 
     from_: Annotated[str, Field(alias="from")]
     to: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask, redirect
 
 from web import formats
-from web.pages import billing, limits, members, notices, pay, sign_in
+from web.pages import billing, history, limits, members, notices, pay, sign_in, usage
 from web.pages.forms import csrf
 
 
@@ -15,6 +15,8 @@ def register(app: Flask) -> None:
     csrf.init_app(app)
     formats.register(app)
     app.register_blueprint(billing.blueprint)
+    app.register_blueprint(usage.blueprint)
+    app.register_blueprint(history.blueprint)
     app.register_blueprint(limits.blueprint)
     app.register_blueprint(notices.blueprint)
     app.register_blueprint(members.blueprint)

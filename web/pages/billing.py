@@ -12,12 +12,14 @@ from shared import keys
 from shared.errors import Refused
 from shared.models import Payment
 from web import purchases
+from web.api.periods import days_of
 from web.api.statement import csv_lines, month_of
-from web.pages import frame
+from web.pages import frame, usage
+from web.pages.movements import explained
 from web.pages.visitors import visitor
 from web.services import services
 
-MOVEMENTS_SHOWN = 12
+MOVEMENTS_SHOWN = 8
 SETTLED = ("succeeded", "failed", "canceled", "parked")
 
 blueprint = frame.blueprint("billing")
@@ -25,11 +27,19 @@ blueprint = frame.blueprint("billing")
 
 @blueprint.get("")
 def overview() -> str:
-    """Balance, auto top-up, packages, the last movements."""
+    """What is left, what is charged next, the last movements, who used it, packages."""
+    account_id, by = visitor().account_id, usage.dimension_of(request.args.get("by"))
+    first, last = days_of(None, None)
+    used = services().ledger.usage_summary(account_id, first, last, ("day", by))
     return frame.page(
         "billing/overview.html",
         "overview",
-        **_state(visitor().account_id),
+        **_state(account_id),
+        used=used,
+        by=by,
+        by_day=usage.points(used["groups"]["day"], others=False),
+        by_name=usage.points(used["groups"][by], others=True),
+        dimensions=usage.DIMENSIONS,
         packages=services().ledger.list_packages(),
         request_id=keys.new_id("form"),
     )
@@ -157,6 +167,11 @@ def _own_payment() -> Payment:
 def _state(account_id: str) -> dict[str, Any]:
     ledger = services().ledger
     return {
-        "movements": ledger.list_transactions(account_id, MOVEMENTS_SHOWN, None)["data"],
+        "entries": [
+            (row, explained(row))
+            for row in ledger.list_transactions(account_id, MOVEMENTS_SHOWN, None)["data"]
+        ],
+        "subscription": ledger.get_subscription(account_id),
+        "section_paths": {entry.name: entry.path for entry in frame.SECTIONS},
         "card": (ledger.get_customer(account_id) or {}).get("card"),
     }

@@ -36,6 +36,8 @@ class Section(NamedTuple):
 
 SECTIONS: Final = (
     Section("overview", "/billing", "Overview"),
+    Section("usage", "/billing/usage", "Usage"),
+    Section("history", "/billing/history", "History"),
     Section("limits", "/billing/limits", "Limits"),
     Section("statement", "/billing/statement", "Statement"),
     Section("notices", "/billing/notices", "Notices"),
@@ -53,7 +55,7 @@ def blueprint(name: str) -> Blueprint:
 
 
 def page(template: str, section: str, **context: Any) -> str:
-    """A page of the account in view. Two queries for its header, beside those of the session.
+    """A page of the account in view. One query for its header, beside those of the session.
 
     A request with `part` gets the part of the page that refreshes itself, where the view has one.
     """
@@ -102,9 +104,8 @@ def filled_in(model: type[B], **lists: list[str]) -> B:
 
 def header(who: Visitor) -> dict[str, Any]:
     """What base.html shows: account and balance."""
-    ledger = services().ledger
     return {
-        "account": ledger.get_account(who.account_id),
-        "balance": ledger.get_balance(who.account_id),
+        "account": next(own for own in who.accounts if own["account_id"] == who.account_id),
+        "balance": services().ledger.get_balance(who.account_id),
         "refreshed": "part" in request.args,
     }
