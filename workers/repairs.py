@@ -133,8 +133,18 @@ def _reversal_reason(outcome: str) -> str | None:
 
 
 def subscriptions(work: Repairs, items: list[StripeData]) -> None:
-    """Subscriptions of our customers, whenever they began."""
+    """Subscriptions of our customers, whenever they began; with one that we have missed, the cards of its customer.
+
+    Its Checkout saved a card, of which no SetupIntent and no payment of ours tells.
+    """
     facts = []
+    owners = {item["id"]: item.get("customer") for item in items}
+
+    def follow(app: App, subscription_id: str) -> mirror.End:
+        end = mirror.follow_subscription(app, subscription_id)
+        cards.customer_updated(app, {"id": id_of(owners[subscription_id])})
+        return end
+
     for item in items:
         ends = [part.get("current_period_end") for part in item["items"]["data"]]
         end = ends[0] if ends else None
@@ -145,7 +155,7 @@ def subscriptions(work: Repairs, items: list[StripeData]) -> None:
             {"id": item["id"], "customer": id_of(item.get("customer")), "status": item.get("status"),
              "cancels": cancels, "period_end": end}
         )  # fmt: skip
-    _mirrors(work, facts, mirror.follow_subscription)
+    _mirrors(work, facts, follow)
 
 
 def invoices(work: Repairs, items: list[StripeData]) -> None:

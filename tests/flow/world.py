@@ -53,6 +53,17 @@ class World:
         self.redis.close()
         self.ledger.database.close()
 
+    def reconnect(self) -> None:
+        """After the database was replaced under the same name."""
+        self.ledger.database.close()
+        self.ledger = Ledger(db.connect(self.settings, pool_size=2))
+
+    def answers(self) -> bool:
+        """Whether web answers."""
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(f"{self.stack.url}/healthz").status_code == 200
+        return False
+
     def query(self, statement: str, *values: object) -> list[dict[str, Any]]:
         with (
             psycopg.connect(self.settings_url, autocommit=True, row_factory=dict_row) as connection,
