@@ -26,10 +26,11 @@ from local.services import ROOT
 from local.stack import Stack
 from local.story import Story
 from local.traffic import Traffic
+from shared import keys
 from shared.settings import Settings
 from supabase import create_client
 from web.api.auto_topup import CONSENT_TEXT_VERSION
-from web.local_login import login_url
+from web.local_login import login_url, operator_url
 
 ACCOUNT = "demo"
 PEOPLE = {"owner": "owner@example.com", "admin": "admin@example.com", "member": "member@example.com"}
@@ -75,7 +76,8 @@ def run(directory: Path, port: int) -> None:
     started = time.monotonic()
     wait_for_free_port(port)
     print("Starting PostgreSQL, Redis, local Stripe, Supabase, web, payments, worker, scheduler", flush=True)
-    with Stack(directory, port, settings={"SIGNUP_CREDITS": SIGNUP_CREDITS}, report=tell) as stack:
+    settings = {"SIGNUP_CREDITS": SIGNUP_CREDITS, "OPERATORS": keys.local_operator_id()}
+    with Stack(directory, port, settings=settings, report=tell) as stack:
         api = prepare(stack)
         threads = (Story(api, tell), Traffic(api))
         for thread in threads:
@@ -144,7 +146,8 @@ def api_key(stack: Stack) -> str:
 
 def welcome(stack: Stack, key: str, seconds: float) -> str:
     """What to look at and to try."""
-    login = login_url(Settings.model_validate(stack.settings), ACCOUNT)
+    settings = Settings.model_validate(stack.settings)
+    login, operations = login_url(settings, ACCOUNT), operator_url(settings, keys.local_operator_id())
     stripe = stack.settings["STRIPE_API_BASE"]
     logs = stack.logs
     shown = logs.relative_to(Path.cwd()) if logs.is_relative_to(Path.cwd()) else logs
@@ -153,6 +156,8 @@ Refill runs, after {seconds:.0f} s.
 
   Billing page   {login}
                  (the link signs you in as the demo account)
+  Operations     {operations}
+                 (the link signs you in as an operator, in the same browser instead of the demo account)
   Sign in        {stack.url}/sign-in
                  ({PEOPLE["owner"]}, {PEOPLE["admin"]} or {PEOPLE["member"]}, password {PASSWORD})
   Mails          {stack.settings["SUPABASE_URL"]}/_local/mails

@@ -65,6 +65,11 @@ def local_user_id(account_id: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, f"local owner of {account_id}"))
 
 
+def local_operator_id() -> str:
+    """The operator of a Refill that runs on one machine."""
+    return str(uuid.uuid5(_NAMESPACE, "local operator"))
+
+
 def customer_create(account_id: str, replaces: str | None) -> str:
     """Stripe idempotency key for creating an account's customer, or the one in place of a deleted customer."""
     return f"customer:{account_id}:{replaces}" if replaces else f"customer:{account_id}"

@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     sentry_dsn: SecretStr | None = Field(None, validation_alias="SENTRY_DSN")
     smtp_url: SecretStr | None = Field(None, validation_alias="SMTP_URL")
     mail_from: str = Field("Refill <billing@localhost>", validation_alias="MAIL_FROM")
+    operators_listed: str = Field("", validation_alias="OPERATORS")
     operator_email: str | None = Field(None, validation_alias="OPERATOR_EMAIL")
     slack_webhook_url: SecretStr | None = Field(None, validation_alias="SLACK_WEBHOOK_URL")
 
@@ -71,6 +72,14 @@ class Settings(BaseSettings):
     def _address(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"[^@\s]+@[^@\s]+", value):
             raise ValueError("must be a mail address, such as operations@example.com")
+        return value
+
+    @field_validator("operators_listed")
+    @classmethod
+    def _user_ids(cls, value: str) -> str:
+        one = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+        if not re.fullmatch(rf"({one}( *, *{one})*)?", value):
+            raise ValueError("must be user ids of Supabase with commas between them")
         return value
 
     @field_validator("supabase_oauth_providers")
@@ -138,6 +147,11 @@ class Settings(BaseSettings):
         """The providers that the sign-in page offers, in this order."""
         return tuple(name.strip() for name in self.supabase_oauth_providers.split(",") if name.strip())
 
+    @functools.cached_property
+    def operators(self) -> frozenset[str]:
+        """The users of Supabase who may open /ops; none: there is no /ops."""
+        return frozenset(part.strip().lower() for part in self.operators_listed.split(",") if part.strip())
+
     @property
     def signs_in(self) -> bool:
         """Whether people can sign in to the pages: there is a Supabase project, and a key for its Auth."""
@@ -152,6 +166,11 @@ class Settings(BaseSettings):
     def signup_micro_credits(self) -> int:
         """SIGNUP_CREDITS in micro-credits."""
         return credits.from_json(self.signup_credits)
+
+    @property
+    def adjustment_approval_micro_credits(self) -> int:
+        """ADJUSTMENT_APPROVAL_CREDITS in micro-credits."""
+        return credits.from_json(self.adjustment_approval_credits)
 
     @property
     def grace_micro_credits(self) -> int:

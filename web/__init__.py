@@ -57,7 +57,7 @@ def create_app(
     security.register(app, settings)
     problems.register(app)
     endpoints.register(app)
-    pages.register(app)
+    pages.register(app, settings)
     local_login.register(app, settings)
     cli.register(app)
     return app

@@ -13,6 +13,7 @@ from web.services import services
 from web.sessions import LOCAL_MODES
 
 LINK_SECONDS_MAX = 30 * 24 * 3600
+MEMBER, OPERATOR = "local-login", "local-operator"
 
 blueprint = Blueprint("local_login", __name__)
 
@@ -20,6 +21,11 @@ blueprint = Blueprint("local_login", __name__)
 def login_url(settings: Settings, account_id: str) -> str:
     """A link that signs its holder in to the account."""
     return f"{settings.base_url}/local/login?token={_serializer(settings).dumps(account_id)}"
+
+
+def operator_url(settings: Settings, user_id: str) -> str:
+    """A link that signs its holder in as an operator, if OPERATORS names this user."""
+    return f"{settings.base_url}/local/operator?token={_serializer(settings, OPERATOR).dumps(user_id)}"
 
 
 def register(app: Flask, settings: Settings) -> None:
@@ -31,12 +37,7 @@ def register(app: Flask, settings: Settings) -> None:
 @blueprint.get("/local/login")
 def login() -> Response:
     """Opens a session of the owner of the account that the token names; one without members gets an owner first."""
-    try:
-        account_id = _serializer(services().settings).loads(
-            request.args.get("token", ""), max_age=LINK_SECONDS_MAX
-        )
-    except BadSignature:
-        raise Refused("This link is not valid any more.", code="invalid_token", status=403) from None
+    account_id = _read(MEMBER)
     ledger = services().ledger
     owners = [member["user_id"] for member in ledger.list_members(account_id) if member["role"] == "owner"]
     if not owners:
@@ -46,5 +47,25 @@ def login() -> Response:
     return redirect("/billing", 303)
 
 
-def _serializer(settings: Settings) -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(settings.secret_key.get_secret_value(), salt="local-login")
+@blueprint.get("/local/operator")
+def operator() -> Response:
+    """Opens a session of the operator whom the token names."""
+    user_id = _read(OPERATOR)
+    if user_id not in services().settings.operators:
+        raise Refused("This link is not valid any more.", code="invalid_token", status=403)
+    services().sessions.open_local(user_id, None)
+    return redirect("/ops", 303)
+
+
+def _read(salt: str) -> str:
+    try:
+        content = _serializer(services().settings, salt).loads(
+            request.args.get("token", ""), max_age=LINK_SECONDS_MAX
+        )
+    except BadSignature:
+        raise Refused("This link is not valid any more.", code="invalid_token", status=403) from None
+    return str(content)
+
+
+def _serializer(settings: Settings, salt: str = MEMBER) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(settings.secret_key.get_secret_value(), salt=salt)

@@ -34,7 +34,6 @@ CODES: dict[str, int] = dict(REFUSALS.values()) | {
     "database_unavailable": 503,
     "account_required": 422,
     "too_many_events": 422,
-    "approval_required": 422,
     "idempotency_key_reused": 422,
     "invalid_idempotency_key": 400,
     "request_in_flight": 409,

@@ -47,7 +47,7 @@ class Sessions:
         member = self._tokens.verify(grant.access_token)
         self._begin(member.user_id, member.email, None, grant)
 
-    def open_local(self, user_id: str, account_id: str) -> None:
+    def open_local(self, user_id: str, account_id: str | None) -> None:
         """A session without Supabase, for the sign-in link of the local mode."""
         self._begin(user_id, None, account_id, None)
 

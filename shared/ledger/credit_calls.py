@@ -8,6 +8,7 @@ from typing import Any
 from shared.db import Json
 from shared.ledger.calls import Calls, Page
 from shared.models import Account, ApiKey, RateCard, Spend, UsageResult
+from shared.operator_models import Adjustment
 
 
 class CreditCalls(Calls):
@@ -220,3 +221,48 @@ class CreditCalls(Calls):
             p_reason=reason,
             p_actor=actor,
         )
+
+    # Adjustments that need a second operator
+
+    def request_adjustment(
+        self, adjustment_id: str, account_id: str, credits: int, reason: str, by: str, actor: str
+    ) -> Adjustment:
+        """Keeps it until another operator decides. `by`: who was authenticated; `actor`: the same for people.
+        Refused unknown_account, invalid_value, idempotency_conflict.
+        """
+        return self._call(
+            "request_adjustment",
+            p_id=adjustment_id,
+            p_account_id=account_id,
+            p_credits=credits,
+            p_reason=reason,
+            p_by=by,
+            p_actor=actor,
+        )
+
+    def decide_adjustment(
+        self,
+        adjustment_id: str,
+        account_id: str | None,
+        note: str | None,
+        by: str,
+        actor: str,
+        *,
+        approve: bool,
+    ) -> Adjustment:
+        """Approves it, which books it, or rejects it; with topup_due. An account_id: only one of that account.
+        Refused not_found, state_conflict (the same operator, or decided otherwise).
+        """
+        return self._call(
+            "decide_adjustment",
+            p_id=adjustment_id,
+            p_account_id=account_id,
+            p_approve=approve,
+            p_note=note,
+            p_by=by,
+            p_actor=actor,
+        )
+
+    def list_adjustments(self, account_id: str | None, state: str | None, limit: int) -> list[Adjustment]:
+        """Those that needed a second operator, newest first."""
+        return self._call("list_adjustments", p_account_id=account_id, p_state=state, p_limit=limit)

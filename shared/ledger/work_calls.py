@@ -54,6 +54,10 @@ class WorkCalls(Calls):
         """The newest events, of one state if given."""
         return self._call("list_stripe_events", p_state=state, p_limit=limit)
 
+    def get_stripe_event(self, event_id: str) -> dict[str, Any] | None:
+        """An event with its payload in hex, None there once it is pruned."""
+        return self._call("get_stripe_event", p_id=event_id)
+
     def replay_stripe_event(self, event_id: str, actor: str) -> dict[str, Any]:
         """Makes a finished or parked event due again; Refused not_found."""
         return self._call("replay_stripe_event", p_id=event_id, p_actor=actor)
@@ -105,6 +109,10 @@ class WorkCalls(Calls):
     def check_invariants(self) -> list[Violation]:
         """Every invariant that does not hold; an empty list is what a sound book answers."""
         return self._call("check_invariants")
+
+    def note_operation(self, actor: str, action: str, subject: str) -> None:
+        """Writes to the audit log what no other function records."""
+        self._call("note_operation", p_actor=actor, p_action=action, p_subject=subject)
 
     def operations_summary(self) -> dict[str, Any]:
         """Counts and ages for readiness and metrics: events, top-ups, notices, parked rows."""

@@ -18,6 +18,8 @@ from tests.support import Database
 from tests.web.conftest import make_settings
 
 SITE = "http://localhost:8000"
+OPERATOR = "00000000-0000-4000-8000-0000000000a1"
+SECOND_OPERATOR = "00000000-0000-4000-8000-0000000000a2"
 EMAIL, PASSWORD = "ada@example.com", "correct horse"
 
 
@@ -29,6 +31,7 @@ def settings_with(supabase: LocalSupabase, dsn: str, redis_url: str) -> Settings
         SUPABASE_URL=supabase.url,
         SUPABASE_PUBLISHABLE_KEY=supabase.publishable_key,
         SUPABASE_OAUTH_PROVIDERS="github, google",
+        OPERATORS=f"{OPERATOR}, {SECOND_OPERATOR}",
     )
 
 

@@ -31,7 +31,7 @@ MONEY_TABLES = (
     "auto_topup_consents",
     "topups", "stripe_events", "outbox", "audit_log",
     "credit_holds", "credit_hold_draws", "credit_limits", "agent_action_costs",
-    "notice_deliveries", "notice_preferences", "webhook_endpoints",
+    "notice_deliveries", "notice_preferences", "webhook_endpoints", "adjustments",
 )  # fmt: skip
 
 

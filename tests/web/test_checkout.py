@@ -178,19 +178,13 @@ def test_account_without_an_id_is_made_once_a_key(client: FlaskClient, key: KeyM
     assert (second.status_code, second.json) == (201, first.json)
 
 
-def test_adjustments_are_booked_once_and_large_ones_refused(
-    client: FlaskClient, key: KeyMaker, acme: str, ledger: Ledger
-) -> None:
+def test_adjustments_are_booked_once(client: FlaskClient, key: KeyMaker, acme: str, ledger: Ledger) -> None:
     path, token = "/api/credits/adjustments", key(["admin"], acme)
     body = {"amount": "-12.5", "reason": "charged twice", "actor": "dana"}
     keyed = token | {"Idempotency-Key": "a1"}
     first, second = (client.post(path, json=body, headers=keyed) for _ in range(2))
     assert (first.status_code, first.json["balance"]) == (201, "87.5")
     assert second.json == first.json
-    assert ledger.get_balance(acme)["balance"] == 87_500_000
-    for amount in ("10000.000001", "-10001"):
-        large = client.post(path, json=body | {"amount": amount}, headers=token)
-        assert (large.status_code, large.json["code"]) == (422, "approval_required")
     assert ledger.get_balance(acme)["balance"] == 87_500_000
 
 

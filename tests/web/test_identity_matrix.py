@@ -89,6 +89,13 @@ ROWS: dict[tuple[str, str], Row | None] = {
     ("POST", "/api/credits/adjustments"): Row(
         None, CREATED, {"account_id": "acme", "amount": "1", "reason": "r"}, ""
     ),
+    ("GET", "/api/credits/adjustments"): Row(None),
+    ("POST", "/api/credits/adjustments/{id}/approve"): Row(
+        None, (404, "not_found"), {}, "", "adj_9", foreign_key=(404, "not_found")
+    ),
+    ("POST", "/api/credits/adjustments/{id}/reject"): Row(
+        None, (404, "not_found"), {}, "", "adj_9", foreign_key=(404, "not_found")
+    ),
     ("POST", "/api/credits/lots/{id}/extend"): Row(
         None,
         (404, "not_found"),

@@ -2,6 +2,7 @@
 
 from web.api import (
     accounts,
+    adjustments,
     auto_topup,
     billing,
     catalogue,
@@ -25,6 +26,7 @@ from web.api import (
 
 __all__ = [
     "accounts",
+    "adjustments",
     "auto_topup",
     "billing",
     "catalogue",

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from flask import Response
 from pydantic import Field
 
-from shared import credits, keys, queue
+from shared import keys, queue
 from shared.errors import Refused
 from web import idempotency
 from web.api.auto_topup import AutoTopup
@@ -18,10 +17,7 @@ from web.auth import require_scope
 from web.endpoints import Call, Endpoint
 from web.fields import (
     Answer,
-    Body,
     CreditsOut,
-    Reason,
-    SignedCreditsIn,
     Text,
     numbered,
 )
@@ -123,66 +119,3 @@ def use(call: Call) -> Any:
     if spent["topup_due"]:
         call.services.queue.hint(queue.CHECK_THRESHOLD, account_id)
     return {**spent, "id": event["id"]}
-
-
-class Adjustment(Body):
-    """A correction by an operator. Negative credits take away, and may take the balance below zero."""
-
-    account_id: Text | None = None
-    amount: SignedCreditsIn
-    reason: Reason
-    actor: Annotated[
-        Text | None, Field(description="The person who decided it; the key is recorded beside.")
-    ] = None
-
-
-class Adjusted(Answer):
-    """An adjustment that was booked."""
-
-    id: str
-    transaction_id: numbered("txn")  # type: ignore[valid-type]
-    credits: CreditsOut
-    balance: CreditsOut
-
-
-@Endpoint(
-    "POST",
-    "/api/credits/adjustments",
-    summary="Correct a balance",
-    tag="operators",
-    scope="admin",
-    body=Adjustment,
-    example={"account_id": "acme", "amount": "-12.5", "reason": "Charged twice for run 42", "actor": "dana"},
-    answer=Adjusted,
-    statuses=(201,),
-    errors=(
-        "unknown_account",
-        "account_required",
-        "approval_required",
-        "idempotency_key_reused",
-        "invalid_idempotency_key",
-        "request_in_flight",
-    ),
-)
-def adjust(call: Call) -> Response:
-    """Books the correction with its reason and author; above ADJUSTMENT_APPROVAL_CREDITS it is refused."""
-    body: Adjustment = call.body
-    account_id = call.account_id(body.account_id)
-    bound = call.services.settings.adjustment_approval_credits
-    if abs(body.amount) > credits.from_json(bound):
-        raise Refused(
-            f"An adjustment of more than {bound} credits needs a second operator's approval.",
-            code="approval_required",
-        )
-    actor = f"{body.actor} ({call.actor})" if body.actor else call.actor
-
-    def run(attempt: idempotency.Attempt) -> Response:
-        adjustment_id = attempt.id("adj")
-        booked = call.services.ledger.adjust_credits(
-            adjustment_id, account_id, body.amount, body.reason, actor
-        )
-        if booked["topup_due"]:
-            call.services.queue.hint(queue.CHECK_THRESHOLD, account_id)
-        return call.respond({**booked, "id": adjustment_id}, 201)
-
-    return idempotency.once(call.services.ledger, call.caller, body.model_dump(), run)

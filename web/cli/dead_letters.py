@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import click
-from redis import Redis
 
 from shared.dead_letters import DeadLetters
-from shared.errors import Refused
 from shared.queue import QUEUES
 from web.cli.support import guarded
+from web.dead_letters import dead_letters as of_broker
 from web.services import services
 
 
@@ -50,10 +49,4 @@ def delete(ids: tuple[str, ...]) -> None:
 
 
 def _letters() -> DeadLetters:
-    settings = services().settings
-    if settings.broker_url is not None:
-        raise Refused(
-            "The broker is RabbitMQ, which keeps dead letters in its queues *.XQ: use its own tools.",
-            code="state_conflict",
-        )
-    return DeadLetters(Redis.from_url(settings.redis_url.get_secret_value()))
+    return of_broker(services().settings)

@@ -8,10 +8,8 @@ import click
 
 from shared import migrate as schema
 from shared import queue
-from shared.errors import Refused
 from shared.ledger import patient
-from shared.models import Topup
-from shared.stripe_client import StripeRefused
+from web import topups as automatic
 from web.cli.support import actor, guarded, ledger, show
 from web.services import services
 
@@ -98,30 +96,7 @@ def list_topups(account_id: str | None, state: str | None, limit: int) -> None:
 @guarded
 def cancel_topup(topup_id: str) -> None:
     """Cancels a top-up that has not been charged."""
-    topup = ledger().find_topup(topup_id)
-    if topup is None:
-        raise Refused("There is no such top-up.", code="not_found")
-    if topup["finished_at"] or topup["state"] == "succeeded":
-        raise Refused(f"This top-up is finished: {topup['state']}.", code="state_conflict")
-    _cancel_at_stripe(topup)
-    click.echo(ledger().finish_topup(topup_id, "canceled", {"reason": f"canceled by {actor()}"})["state"])
-
-
-def _cancel_at_stripe(topup: Topup) -> None:
-    """First at Stripe.
-
-    A PaymentIntent that is canceled there can never be charged, whoever else is at work on it.
-    """
-    intent_id = topup["stripe_payment_intent_id"]
-    if intent_id is None:
-        return
-    try:
-        services().gateway.cancel_intent(intent_id, topup_id=topup["id"])
-    except StripeRefused as refusal:
-        if services().gateway.retrieve_intent(intent_id)["status"] != "canceled":
-            raise Refused(
-                f"Stripe does not cancel it any more: {refusal.detail}", code="state_conflict"
-            ) from refusal
+    click.echo(automatic.cancel(services(), topup_id, actor()))
 
 
 @topups.command("resume")
@@ -129,7 +104,5 @@ def _cancel_at_stripe(topup: Topup) -> None:
 @guarded
 def resume_topups(account_id: str) -> None:
     """Lifts the pause of an account's auto top-up."""
-    state = ledger().resume_auto_topup(account_id, actor())
-    if state["topup_due"]:
-        services().queue.hint(queue.CHECK_THRESHOLD, account_id)
+    state = automatic.resume(services(), account_id, actor())
     show({name: state[name] for name in ("enabled", "paused_reason", "next_attempt_at")})

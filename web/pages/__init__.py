@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from flask import Flask, redirect
 
+from shared.settings import Settings
 from web import formats
-from web.pages import billing, history, limits, members, notices, pay, sign_in, usage
+from web.pages import billing, history, limits, members, notices, ops, pay, sign_in, usage
 from web.pages.forms import csrf
 
 
-def register(app: Flask) -> None:
-    """Adds the pages. Their forms are checked for a token; the API has no cookies and needs none."""
+def register(app: Flask, settings: Settings) -> None:
+    """Adds the pages; those of operators where there are any.
+
+    Their forms are checked for a token; the API has no cookies and needs none.
+    """
     app.config["WTF_CSRF_CHECK_DEFAULT"] = False
     csrf.init_app(app)
     formats.register(app)
@@ -22,4 +26,7 @@ def register(app: Flask) -> None:
     app.register_blueprint(members.blueprint)
     app.register_blueprint(pay.blueprint)
     app.register_blueprint(sign_in.blueprint)
+    if settings.operators:
+        for blueprint in ops.BLUEPRINTS:
+            app.register_blueprint(blueprint)
     app.add_url_rule("/", "home", lambda: redirect("/billing"))

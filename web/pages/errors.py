@@ -23,7 +23,7 @@ _TITLES = {
 
 def register(blueprint: Blueprint) -> None:
     """Every error of the blueprint's views becomes a page."""
-    blueprint.register_error_handler(RefillError, _ours)
+    blueprint.register_error_handler(RefillError, ours)
     blueprint.register_error_handler(CSRFError, _stale_form)
     blueprint.register_error_handler(HTTPException, _http)
     blueprint.register_error_handler(Exception, _unexpected)
@@ -36,7 +36,8 @@ def _page(status: int, title: str, detail: str, code: str = "") -> Response:
     return response
 
 
-def _ours(error: RefillError) -> Response:
+def ours(error: RefillError) -> Response:
+    """The page of an error of Refill's own."""
     if isinstance(error, Transient):
         return _page(
             503, "Back in a moment", "A part of the service is away. Nothing is lost; try again in a moment."

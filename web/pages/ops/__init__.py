@@ -1,0 +1,11 @@
+"""Pages of operators: what waits, what failed, and what a person decides. Every action is in the audit log."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from web.pages.ops import accounts, adjustments, events, overview, reconciliation, work
+
+BLUEPRINTS: Final = tuple(
+    module.blueprint for module in (overview, events, work, accounts, adjustments, reconciliation)
+)
