@@ -9,7 +9,20 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bench import charge, client, database, growth, holds, http, peers, recovery, spend, sweep, usage
+from bench import (
+    charge,
+    client,
+    database,
+    growth,
+    holds,
+    http,
+    peers,
+    reconcile,
+    recovery,
+    spend,
+    sweep,
+    usage,
+)
 from bench.harness import BenchError, Recorder, table, timed, write
 from local.embedded import EmbeddedError
 from local.stack import Stack
@@ -37,8 +50,8 @@ IDLE: dict[str, Group] = {
     "http": http.run,
     "client": client.run,
 }
-AT_WORK: dict[str, Group] = {"charge": charge.run, "recovery": recovery.run}
-OPTIONAL = frozenset({"growth"})
+AT_WORK: dict[str, Group] = {"charge": charge.run, "recovery": recovery.run, "reconcile": reconcile.run}
+OPTIONAL = frozenset({"growth", "reconcile"})
 
 
 def main() -> int:

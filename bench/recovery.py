@@ -65,9 +65,9 @@ def _idle(stack: Stack, recorder: Recorder) -> None:
 
         samples = recorder.alternate("idle (calls of Redis a second)", {"idle": calls}, rounds=3)
         recorder.keep("idle_redis_calls_per_s", samples["idle"])
-        recorder.keep("rss_mb.web", [_megabytes(stack.programs["web"].process)])
-        recorder.keep("rss_mb.worker", [_megabytes(stack.programs["worker"].process)])
-        recorder.keep("rss_mb.payments", [_megabytes(payments)])
+        recorder.keep("rss_mb.web", [megabytes(stack.programs["web"].process)])
+        recorder.keep("rss_mb.worker", [megabytes(stack.programs["worker"].process)])
+        recorder.keep("rss_mb.payments", [megabytes(payments)])
 
 
 def _calls(redis: Redis, seconds: float) -> float:
@@ -80,7 +80,7 @@ def _calls(redis: Redis, seconds: float) -> float:
     return count / seconds
 
 
-def _megabytes(program: Guarded | None) -> float:
+def megabytes(program: Guarded | None) -> float:
     """Resident memory of a program and the processes that it started; what they share counts in each."""
     if program is None:
         return 0.0

@@ -73,8 +73,13 @@ def customers(work: Repairs, items: list[StripeData]) -> None:
 def payments(work: Repairs, items: list[StripeData]) -> None:
     """PaymentIntents: paid and not granted, granted and not paid, reversed, unknown here."""
     by_id = {item["id"]: item for item in items}
-    for found in work.app.ledger.compare_payments([_facts_of_payment(item) for item in items]):
+    ledger = work.app.ledger
+    differing = ledger.compare_payments([_facts_of_payment(item) for item in items])
+    for found in differing:
         _payment(work, found, by_id[found["id"]])
+    if differing:
+        # Those that are granted now are marked as seen; else each would be read by itself at the end of the run.
+        ledger.compare_payments([_facts_of_payment(by_id[found["id"]]) for found in differing])
 
 
 def _payment(work: Repairs, found: Finding, intent: StripeData) -> None:
