@@ -9,13 +9,15 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from local.stack import Stack
+from shared.keys import local_operator_id
 from tests.flow.world import SIGNUP, Account, World
 from web.local_login import login_url
 
 
 @pytest.fixture(scope="session")
 def world() -> Iterator[World]:
-    with Stack(settings={"SIGNUP_CREDITS": str(SIGNUP)}, supervise=False) as stack:
+    settings = {"SIGNUP_CREDITS": str(SIGNUP), "OPERATORS": local_operator_id()}
+    with Stack(settings=settings, supervise=False) as stack:
         world = World(stack)
         yield world
         world.close()

@@ -1,0 +1,120 @@
+"""Every page that is a whole document, by the map of routes, and an account that fills them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from shared import pay_links
+from shared.keys import local_operator_id
+from tests.flow.world import Account
+from tests.support import wait_until
+from web import create_app
+from web.local_login import login_url, operator_url
+
+OURS = re.compile(r"/$|/(billing|sign-in|ops|docs)(/|$)")
+NO_DOCUMENT = {
+    "/": "a redirect",
+    "/billing/live": "a part of the overview",
+    "/billing/pay/<token>/done": "looks like /billing/success",
+    "/sign-in/callback": "a redirect, or the sign-in page",
+    "/sign-in/with/<provider>": "a redirect",
+}
+VISITORS = {"/billing/pay": "nobody", "/billing": "owner", "/ops": "operator", "/": "nobody"}
+CREDIT = 1_000_000
+
+
+@dataclass(frozen=True)
+class Visited:
+    """A page: its route, where it is, and who looks at it: operator, owner, or nobody."""
+
+    rule: str
+    path: str
+    who: str
+
+
+def fill(account: Account) -> dict[str, str]:
+    """Something of everything, and the ids that routes with arguments need."""
+    ledger = account.world.ledger
+    for scope, name, limit in (
+        ("agent", "researcher", 50),
+        ("department", "marketing", 400),
+        ("member", "ada", 100),
+    ):
+        setting = {"scope": scope, "scope_id": name, "window": "day", "hard": name != "ada"}
+        ledger.set_limit(account.id, setting | {"credits": limit * CREDIT}, "tests")
+    account.spend("7.5")
+    ledger.spend_credits(
+        account.id,
+        {"id": "chat-1", "amount": 4 * CREDIT, "agent": "researcher", "department_id": "marketing"},
+    )
+    ledger.place_hold(account.id, {"id": "run-42", "amount": 3 * CREDIT, "agent": "researcher"})
+    ledger.create_webhook_endpoint(
+        "whe_" + f"{abs(hash(account.id)):032x}"[-32:],
+        account.id,
+        "https://hooks.example/refill",
+        ["balance.low"],
+        "whsec_x",
+        "tests",
+    )
+    ledger.request_adjustment(
+        f"adj_{account.id}", account.id, 20_000 * CREDIT, "Price was wrong", "operator:b", "kim"
+    )
+    run = f"rec_{account.id}"
+    ledger.open_reconciliation(run, "2026-01-01T00:00:00Z", None)
+    ledger.record_difference(run, "payment", "pi_gone", account.id, "not_paid", {})
+    wait_until(lambda: ledger.list_stripe_events("done", 1), 20, "an event to be done")
+    event = ledger.list_stripe_events(None, 1)[0]["id"]
+    payment = ledger.list_payments(account.id, 1, None)["data"][0]["id"]
+    return {
+        "/ops/events/<event_id>": f"/ops/events/{event}",
+        "/ops/accounts/<account_id>": f"/ops/accounts/{account.id}",
+        "/billing/success": f"/billing/success?payment={payment}",
+        "/billing/failure": f"/billing/failure?payment={payment}",
+        "/billing/pay/<token>": _pay_path(account),
+    }
+
+
+def _pay_path(account: Account) -> str:
+    """The page of a top-up that waits for its card holder."""
+    (row,) = account.world.query(
+        "select default_payment_method as id from billing.customers where account_id = %s", account.id
+    )
+    account.world.stripe.do("behave", id=row["id"], outcome="authentication_required")
+    account.enable_topup()
+    account.cross_threshold()
+
+    def waiting() -> list[str]:
+        return [top["payment_id"] for top in account.topups if top["state"] == "action_required"]
+
+    wait_until(lambda: waiting() != [], 15, "a top-up that waits for its card holder")
+    url = pay_links.pay_url(account.world.settings, waiting()[0])
+    return url.removeprefix(account.world.settings.base_url)
+
+
+def every_page(account: Account) -> list[Visited]:
+    """All pages. A route with arguments that nothing here fills fails."""
+    found, filled = [], fill(account)
+    for rule in create_app(account.world.settings).url_map.iter_rules():
+        path = filled.get(rule.rule, rule.rule)
+        if (
+            "GET" not in (rule.methods or ())
+            or not OURS.match(rule.rule)
+            or rule.rule in NO_DOCUMENT
+            or path.endswith(".csv")
+        ):
+            continue
+        assert "<" not in path, f"{rule.rule} has no row in tests/browser/pages.py"
+        who = next(who for start, who in VISITORS.items() if path.startswith(start))
+        found.append(Visited(rule.rule, path, who))
+    return sorted(found, key=lambda page: (page.who, page.path))
+
+
+def sign_in_urls(account: Account) -> dict[str, str]:
+    """Where each of them signs in."""
+    settings = account.world.settings
+    return {
+        "owner": login_url(settings, account.id),
+        "operator": operator_url(settings, local_operator_id()),
+        "nobody": f"{settings.base_url}/healthz",
+    }
