@@ -16,6 +16,7 @@ from bench import (
     growth,
     holds,
     http,
+    pages,
     peers,
     reconcile,
     recovery,
@@ -49,6 +50,7 @@ IDLE: dict[str, Group] = {
     "growth": _on_server(growth.run),
     "http": http.run,
     "client": client.run,
+    "pages": pages.run,
 }
 AT_WORK: dict[str, Group] = {"charge": charge.run, "recovery": recovery.run, "reconcile": reconcile.run}
 OPTIONAL = frozenset({"growth", "reconcile"})

@@ -22,6 +22,8 @@ NAMES = (
     "spend_http.ratio_vs_bare_view",
     "debit_to_charge_ms.p50",
     "debit_to_charge_ms.p99",
+    "page_overview_ms.p50",
+    "page_overview_ms.bare_view_p50",
     "sweep.ms_10k",
     "sweep.ms_1m",
 )
@@ -38,7 +40,7 @@ def at(document: Any, name: str) -> Any:
 @pytest.mark.timeout(240)
 def test_the_results_have_the_names_that_others_read(tmp_path: Path) -> None:
     output = tmp_path / "results.json"
-    groups = ("spend", "usage", "peers", "http", "sweep", "charge")
+    groups = ("spend", "usage", "peers", "http", "sweep", "pages", "charge")
     command = [sys.executable, "-m", "bench", *groups, "--rounds=1", "--seconds=0.2", "--small"]
     done = subprocess.run(
         [*command, f"--output={output}"], cwd=ROOT, capture_output=True, text=True, check=False
