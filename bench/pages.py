@@ -34,8 +34,8 @@ select '{account}', {first} + i, 'usage', 'usage', -1000000, 0, 'usage', '{prefi
   from generate_series(1, {rows}) i, lateral (select now() - interval '29 days' * (1 - i::float8 / {rows}) as at) t;
 insert into billing.credit_usage (account_id, event_id, transaction_id, action, quantity, credits, agent, member_id,
   department_id, run_id, occurred_at, created_at)
-select '{account}', '{prefix}' || i, {first} + i, 'action ' || i % 5, 1, 1000000, 'agent ' || i / 7 % 8, 'member ' || i / 11 % 40,
-  'department ' || i / 11 % 5, 'run ' || i / 50, at, at
+select '{account}', '{prefix}' || i, {first} + i, 'action ' || i % 5, 1, 1000000, 'agent ' || i / 7 % 8,
+  'member ' || i / 11 % 40, 'department ' || i / 11 % 5, 'run ' || i / 50, at, at
   from generate_series(1, {rows}) i, lateral (select now() - interval '29 days' * (1 - i::float8 / {rows}) as at) t
 """
 
