@@ -42,7 +42,7 @@ def _usage(row: dict[str, Any]) -> Explained:
     who += [f"in {used['department_id']}"] if used["department_id"] else []
     why = ", ".join(filter(None, (" ".join(who), _from_lots(row))))
     links = [Link(_usage_url("run", used["run_id"]), "Run")] if used["run_id"] else []
-    links += [Link(_usage_url("agent", used["agent"]), "Agent")] if used["agent"] else []
+    links += [Link(_usage_url("agent", used["agent"]), "Usage of this agent")] if used["agent"] else []
     return Explained(what, why or None, links)
 
 
