@@ -40,6 +40,10 @@ class CreditCalls(Calls):
         """The account; Refused unknown_account."""
         return self._call("get_account", p_account_id=account_id)
 
+    def erase_account(self, account_id: str, actor: str) -> Account:
+        """Replaces personal data by a tombstone and keeps the books; Refused unknown_account, state_conflict."""
+        return self._call("erase_account", p_account_id=account_id, p_actor=actor)
+
     def get_balance(self, account_id: str) -> dict[str, Any]:
         """available, held, balance, debt, status, low, lots, auto_topup, runway_days; Refused unknown_account."""
         return self._call("get_balance", p_account_id=account_id)

@@ -45,6 +45,18 @@ def test_show_and_adjust(app: Flask, acme: str, ledger: Ledger) -> None:
     assert (adjusted.exit_code, ledger.get_balance(acme)["balance"]) == (0, 97_500_000)
 
 
+def test_an_erased_account_keeps_its_balance_and_says_what_stays_at_stripe(
+    app: Flask, acme: str, ledger: Ledger
+) -> None:
+    erased = run(app, "accounts", "erase", acme)
+    assert (erased.exit_code, "Stripe is left alone" in erased.output) == (0, True)
+    assert (ledger.get_account(acme)["name"], ledger.get_balance(acme)["balance"]) == (
+        "Erased account",
+        100_000_000,
+    )
+    assert run(app, "accounts", "erase", "nobody").exit_code == 1
+
+
 def test_revoked_key_is_found_by_name_or_prefix(app: Flask) -> None:
     key = run(app, "api-keys", "create", "--name", "k", "--scopes", "read").output.splitlines()[-1]
     assert key[:11] in run(app, "api-keys", "list").output

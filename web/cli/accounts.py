@@ -38,6 +38,16 @@ def show_account(account_id: str) -> None:
     show({**ledger().get_account(account_id), **ledger().get_balance(account_id)})
 
 
+@accounts.command("erase")
+@click.argument("account_id")
+@guarded
+def erase(account_id: str) -> None:
+    """Replaces name, address and members of an account by a tombstone, for good. Every entry of its books stays."""
+    account = ledger().erase_account(account_id, actor())
+    show({name: account[name] for name in ("account_id", "name", "email", "status")})
+    click.echo("Its customer at Stripe is left alone: delete it in the Dashboard, if that is wanted as well.")
+
+
 @accounts.command("adjust", context_settings={"ignore_unknown_options": True})
 @click.argument("account_id")
 @click.argument("amount", type=Credits(signed=True))
