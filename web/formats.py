@@ -10,6 +10,7 @@ from flask import Flask
 from markupsafe import Markup, escape
 
 from shared import credits, money
+from web import reasons
 
 MINUS = "\N{MINUS SIGN}"
 _CODE = re.compile(r"`([^`]+)`")
@@ -85,6 +86,13 @@ def provider(name: str) -> str:
     return {"github": "GitHub", "gitlab": "GitLab", "linkedin_oidc": "LinkedIn"}.get(name, name.capitalize())
 
 
+def card(method: dict[str, Any] | None) -> str:
+    """A saved payment method as people know it: "Visa •••• 4242"."""
+    if not method or not method.get("last4"):
+        return ((method or {}).get("brand") or "saved payment method").replace("_", " ")
+    return f"{(method['brand'] or 'card').replace('_', ' ').capitalize()} •••• {method['last4']}"
+
+
 def percent(part: int, whole: int) -> int:
     """A share for a meter, 0 to 100."""
     return min(100, max(0, part * 100 // whole)) if whole else 0
@@ -112,6 +120,8 @@ def register(app: Flask) -> None:
         "share": share,
         "prose": prose,
         "provider": provider,
+        "reason": reasons.in_words,
+        "card": card,
     }
     app.jinja_env.filters.update(filters)
     app.jinja_env.globals.update(money=money.to_text, percent=percent)

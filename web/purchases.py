@@ -8,6 +8,7 @@ from shared import credits
 from shared.errors import Refused
 from shared.models import Payment
 from shared.stripe_cards import CardGateway
+from shared.stripe_client import StripeRefused
 from web.services import Services
 
 
@@ -60,6 +61,36 @@ def open_intent(
         metadata=services.gateway.sealer.metadata_of(payment, payment_id=payment["id"], topup_id=None),
     )
     return ledger.attach_payment_intent(payment_id, intent["id"]), intent["client_secret"]
+
+
+def give_up(services: Services, payment: Payment) -> bool:
+    """Makes sure at Stripe that nobody pays a purchase any more, then closes it; answers whether it is given up now.
+
+    False when it was paid, or is being paid: then its own event tells what became of it.
+    """
+    gateway, intent_id = services.gateway, payment["stripe_payment_intent_id"]
+    if payment["purpose"] != "purchase" or payment["status"] not in ("open", "canceled"):
+        return False
+    try:
+        if payment["stripe_checkout_session_id"] is not None:
+            gateway.expire_session(payment["stripe_checkout_session_id"])
+        elif intent_id is not None:
+            gateway.cancel_intent(intent_id)
+    except StripeRefused:
+        if not _is_over(services, payment):
+            return False
+    return (
+        services.ledger.fail_payment(payment["id"], "canceled", "buyer_turned_back")["status"] == "canceled"
+    )
+
+
+def _is_over(services: Services, payment: Payment) -> bool:
+    """Whether Stripe had closed it before, unpaid."""
+    if payment["stripe_checkout_session_id"] is not None:
+        session = services.gateway.retrieve_session(payment["stripe_checkout_session_id"])
+        return bool(session["status"] == "expired")
+    intent = services.gateway.retrieve_intent(str(payment["stripe_payment_intent_id"]))
+    return bool(intent["status"] == "canceled")
 
 
 def _require_package(services: Services, package_id: str) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from shared import db
 from shared.ledger.calls import Page
 from shared.ledger.card_calls import CardCalls
+from shared.ledger.charge_calls import ChargeCalls
 from shared.ledger.credit_calls import CreditCalls
 from shared.ledger.hold_calls import HoldCalls
 from shared.ledger.member_calls import MemberCalls
@@ -41,6 +42,7 @@ def patient(settings: Settings, limit_ms: int) -> Iterator[Ledger]:
 
 class Ledger(
     CardCalls,
+    ChargeCalls,
     CreditCalls,
     HoldCalls,
     MemberCalls,

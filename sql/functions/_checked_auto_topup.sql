@@ -48,7 +48,11 @@ begin
     when v_after.cap_month < v_after.cap_day then 'caps.month must not be below caps.day'
     when v_after.cap_per_hour not between 1 and 10 then 'caps.per_hour is between 1 and 10' end;
   if v_fault is not null then
-    raise exception using errcode = 'RF012', message = 'Auto top-up settings: ' || v_fault || '.';
+    raise exception using errcode = 'RF012', message = 'Auto top-up settings: ' || v_fault || '.',
+      -- The setting to change, for forms.
+      detail = jsonb_build_object('field', case
+        when v_fault ~ '^(threshold|mode|caps[.]month|caps[.]per_hour)' then substring(v_fault, '^[a-z._]+')
+        when v_fault like 'caps%' then 'caps.day' else 'amount' end)::text;
   end if;
   return v_after;
 end $$;

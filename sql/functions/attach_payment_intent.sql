@@ -1,5 +1,6 @@
 -- Stores the PaymentIntent of a purchase; from a minute on the sweep asks Stripe for its outcome.
--- Callers: service. Idempotent. Raises RF009 not_found.
+-- Callers: service. Idempotent. Raises RF009 not_found, RF010 state_conflict (it is to be
+-- paid in the other way: a purchase that two ways could pay might be paid twice).
 create or replace function billing.attach_payment_intent(p_payment_id text, p_intent_id text)
   returns jsonb
   language plpgsql volatile security definer set search_path = '' as $$
@@ -12,9 +13,12 @@ begin
          status = case when status = 'canceled' and stripe_payment_intent_id is null then 'open' else status end,
          next_check_at = case when status in ('open', 'processing') or (status = 'canceled' and stripe_payment_intent_id is null)
                               then now() + interval '1 minute' else next_check_at end
-   where id = p_payment_id
+   where id = p_payment_id and (stripe_checkout_session_id is null)
   returning * into v_payment;
   if not found then
+    if exists (select from billing.payments where id = p_payment_id) then
+      raise exception using errcode = 'RF010', message = 'This purchase has a Checkout Session already: it is paid there.';
+    end if;
     raise exception using errcode = 'RF009', message = 'There is no such payment.';
   end if;
   return billing._payment_json(v_payment);

@@ -25,7 +25,13 @@ from web.fields import (
 )
 
 CONSENT_TEXT_VERSION = "2026-11"
-"""The version of the text that the pages and the documentation show for consent to automatic charges."""
+"""The version of the text that the pages show for consent to automatic charges; another text needs another version."""
+
+CONSENT_TEXT = (
+    "I allow the card named above to be charged automatically, without asking me each time, whenever the available credits"
+    " fall to the threshold. Each charge is as large as stated above, with fees and taxes, and all charges stay within the"
+    " caps. I can switch this off on this page at any time; charges that were made before stay."
+)
 
 
 class Caps(Body):

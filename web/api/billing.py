@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from flask import Response
 from pydantic import Field, model_validator
 
 from shared import pay_links
+from shared.settings import Settings
 from web import idempotency, purchases, subscriptions
 from web.api.catalogue import charged, with_price
 from web.api.queries import Page, PageQuery, account_of
@@ -158,19 +160,23 @@ def _subscribe(call: Call, attempt: idempotency.Attempt, account_id: str) -> Res
 def payments(call: Call) -> Any:
     """Purchases and top-ups with their state and Stripe's receipt."""
     page = call.services.ledger.list_payments(account_of(call), call.query.limit, call.query.cursor)
-    shown = _may_pay(call)
+    shown = may_pay(call)
     return {
         **page,
-        "data": [charged(row) | {"pay_url": _pay_url(call, row) if shown else None} for row in page["data"]],
+        "data": [
+            charged(row) | {"pay_url": pay_url(call.services.settings, row) if shown else None}
+            for row in page["data"]
+        ],
     }
 
 
-def _may_pay(call: Call) -> bool:
+def may_pay(call: Call) -> bool:
     """Who may open a purchase may see where one is confirmed."""
     if call.member is None:
         return call.key is not None and "admin" in call.key["scopes"]
     return allows(call.services.memberships.resolve(call.member.user_id, call.account, "member")[1], "admin")
 
 
-def _pay_url(call: Call, row: dict[str, Any]) -> str | None:
-    return pay_links.pay_url(call.services.settings, row["id"]) if row["action_required"] else None
+def pay_url(settings: Settings, row: Mapping[str, Any]) -> str | None:
+    """Where the card holder confirms a payment that waits for that."""
+    return pay_links.pay_url(settings, row["id"]) if row["action_required"] else None

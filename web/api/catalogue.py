@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from web.endpoints import Call, Endpoint
 from web.fields import Answer, Charged, CreditsOut, MoneyOut
@@ -31,6 +33,10 @@ class Plan(Answer):
     credits_per_cycle: CreditsOut
     price: MoneyOut
     interval: str
+    credits_expire: Annotated[
+        bool, Field(description="Whether credits of a cycle end with it, apart from what rolls over.")
+    ]
+    rollover_cap: Annotated[CreditsOut | None, Field(description="How many of them may be carried over.")]
 
 
 class Plans(Answer):

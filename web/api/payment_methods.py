@@ -7,11 +7,7 @@ from typing import Annotated, Any
 from flask import Response
 from pydantic import Field, StringConstraints
 
-from shared import queue
-from shared.errors import Refused
-from shared.stripe_cards import CardGateway, follow
-from shared.stripe_client import StripeRefused
-from web import idempotency, purchases
+from web import cards, idempotency, purchases
 from web.api.queries import AccountQuery, Page, account_of
 from web.endpoints import Call, Endpoint
 from web.fields import Answer, Body, Text
@@ -94,10 +90,7 @@ def add(call: Call) -> Response:
     call.limit("setup")
 
     def run(attempt: idempotency.Attempt) -> Response:
-        customer_id = purchases.customer_of(call.services, account_id)
-        return call.respond(
-            _cards(call).create_setup_intent(account_id, customer_id, attempt.id("setup")), 201
-        )
+        return call.respond(cards.begin_setup(call.services, account_id, attempt.id("setup")), 201)
 
     return idempotency.once(call.services.ledger, call.caller, body.model_dump(), run)
 
@@ -115,7 +108,7 @@ def add(call: Call) -> Response:
 )
 def index(call: Call) -> Any:
     """What Stripe's events and these calls have told of the account's cards."""
-    return {"data": call.services.ledger.list_payment_methods(account_of(call)), "next_cursor": None}
+    return _listed(call, account_of(call))
 
 
 @Endpoint(
@@ -135,11 +128,8 @@ def index(call: Call) -> Any:
 def choose(call: Call) -> Any:
     """Another card than the one that was declined re-arms auto top-up; nothing that is off is switched on."""
     account_id = call.account_id(call.body.account_id)
-    customer_id = _customer(call, account_id)
-    if _cards(call).holder_of(call.params.id) != customer_id:
-        raise _not_found()
-    _cards(call).set_default(customer_id, call.params.id)
-    return _followed(call, account_id, adopt=True)
+    cards.choose(call.services, account_id, call.params.id, call.actor)
+    return _listed(call, account_id)
 
 
 @Endpoint(
@@ -157,17 +147,8 @@ def choose(call: Call) -> Any:
 def remove(call: Call) -> Any:
     """Detaches it at Stripe for good. Without the default auto top-up pauses; no other card takes its place by itself."""
     account_id = account_of(call)
-    customer_id, method_id = _customer(call, account_id), call.params.id
-    holder = _cards(call).holder_of(method_id)
-    if holder == customer_id:
-        try:
-            _cards(call).detach(method_id)
-        except StripeRefused:
-            if _cards(call).holder_of(method_id) is not None:
-                raise
-    elif holder is not None or call.services.ledger.find_card_owner(method_id) != account_id:
-        raise _not_found()
-    return _followed(call, account_id)
+    cards.remove(call.services, account_id, call.params.id, call.actor)
+    return _listed(call, account_id)
 
 
 @Endpoint(
@@ -188,36 +169,14 @@ def portal(call: Call) -> Response:
     """Cards, receipts and invoices at Stripe. The way back leads to a page of this server only."""
     body: NewPortalSession = call.body
     account_id = call.account_id(body.account_id)
-    back = purchases.own_url(call.services, call.services.settings.base_url + body.return_path, "return_path")
+    purchases.own_url(call.services, call.services.settings.base_url + body.return_path, "return_path")
     call.limit("portal")
 
     def run(_attempt: idempotency.Attempt) -> Response:
-        customer_id = purchases.customer_of(call.services, account_id)
-        return call.respond(_cards(call).create_portal_session(customer_id, str(back)), 201)
+        return call.respond(cards.open_portal(call.services, account_id, body.return_path), 201)
 
     return idempotency.once(call.services.ledger, call.caller, body.model_dump(), run)
 
 
-def _cards(call: Call) -> CardGateway:
-    return CardGateway(call.services.gateway.client)
-
-
-def _customer(call: Call, account_id: str) -> str:
-    """The account's customer; an account without one has no cards."""
-    call.services.ledger.get_account(account_id)
-    customer = call.services.ledger.get_customer(account_id)
-    if customer is None or customer["deleted"]:
-        raise _not_found()
-    return str(customer["stripe_customer_id"])
-
-
-def _followed(call: Call, account_id: str, *, adopt: bool = False) -> Any:
-    """The books follow Stripe, and the account's cards as they now are."""
-    ledger = call.services.ledger
-    if follow(ledger, _cards(call), account_id, call.actor, adopt=adopt):
-        call.services.queue.hint(queue.CHECK_THRESHOLD, account_id)
-    return {"data": ledger.list_payment_methods(account_id), "next_cursor": None}
-
-
-def _not_found() -> Refused:
-    return Refused("The account has no such payment method.", code="not_found", status=404)
+def _listed(call: Call, account_id: str) -> Any:
+    return {"data": call.services.ledger.list_payment_methods(account_id), "next_cursor": None}

@@ -6,7 +6,22 @@ from flask import Flask, redirect
 
 from shared.settings import Settings
 from web import formats
-from web.pages import billing, history, limits, members, notices, ops, pay, sign_in, usage
+from web.pages import (
+    auto_topup,
+    billing,
+    buy,
+    cards,
+    history,
+    limits,
+    members,
+    notices,
+    ops,
+    pay,
+    payments,
+    plans,
+    sign_in,
+    usage,
+)
 from web.pages.forms import csrf
 
 
@@ -18,14 +33,23 @@ def register(app: Flask, settings: Settings) -> None:
     app.config["WTF_CSRF_CHECK_DEFAULT"] = False
     csrf.init_app(app)
     formats.register(app)
-    app.register_blueprint(billing.blueprint)
-    app.register_blueprint(usage.blueprint)
-    app.register_blueprint(history.blueprint)
-    app.register_blueprint(limits.blueprint)
-    app.register_blueprint(notices.blueprint)
-    app.register_blueprint(members.blueprint)
-    app.register_blueprint(pay.blueprint)
-    app.register_blueprint(sign_in.blueprint)
+    pages = (
+        billing,
+        buy,
+        usage,
+        history,
+        payments,
+        cards,
+        auto_topup,
+        limits,
+        plans,
+        notices,
+        members,
+        pay,
+        sign_in,
+    )
+    for module in pages:
+        app.register_blueprint(module.blueprint)
     if settings.operators:
         for blueprint in ops.BLUEPRINTS:
             app.register_blueprint(blueprint)

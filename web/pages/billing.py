@@ -1,4 +1,4 @@
-"""The billing page: what the account has, buying credits, and coming back from Checkout."""
+"""The billing page: what the account has, and what became of a purchase."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from werkzeug.wrappers import Response
 from shared import keys
 from shared.errors import Refused
 from shared.models import Payment
-from web import purchases
 from web.api.periods import days_of
 from web.api.statement import csv_lines, month_of
 from web.pages import frame, usage
@@ -54,28 +53,6 @@ def live() -> str:
     )
 
 
-@blueprint.post("/checkout")
-def checkout() -> Response:
-    """Opens a Checkout Session for a package. The form's own id makes a double click one purchase."""
-    buyer = visitor("admin")
-    account_id = buyer.account_id
-    services().limiter.check("checkout", account_id, request.remote_addr, buyer.user_id)
-    request_id = request.form.get("request_id", "")
-    if not request_id.startswith("form_"):
-        raise Refused("The form was not complete. Reload the page and try again.")
-    package_id = request.form.get("package_id", "")
-    payment = purchases.open_checkout(
-        services(),
-        payment_id=keys.derived_id("pay", account_id, request_id, package_id),
-        account_id=account_id,
-        package_id=package_id,
-        quantity=1,
-        success_url=None,
-        cancel_url=None,
-    )
-    return redirect(payment["checkout_url"] or "/billing", 303)
-
-
 @blueprint.get("/statement")
 def statement() -> str:
     """A month to print: opening, what moved by kind and by lot, closing."""
@@ -105,7 +82,7 @@ def statement_csv() -> Response:
 
 @blueprint.get("/success")
 def success() -> str:
-    """Where Checkout comes back to: waits until the credits are there."""
+    """Where a purchase comes back to: waits until the credits are there."""
     payment = _own_payment()
     balance = services().ledger.get_balance(payment["account_id"])
     template = "billing/arrival.html" if "part" in request.args else "billing/success.html"
@@ -117,18 +94,6 @@ def success() -> str:
         account=services().ledger.get_account(payment["account_id"]),
         poll=f"/billing/success?payment={payment['id']}&part=1",
         refreshed="part" in request.args,
-    )
-
-
-@blueprint.get("/failure")
-def failure() -> str:
-    """Where Checkout comes back to when the buyer turned back."""
-    payment = _own_payment()
-    return render_template(
-        "billing/failure.html",
-        payment=payment,
-        balance=services().ledger.get_balance(payment["account_id"]),
-        account=services().ledger.get_account(payment["account_id"]),
     )
 
 

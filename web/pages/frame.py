@@ -36,9 +36,14 @@ class Section(NamedTuple):
 
 SECTIONS: Final = (
     Section("overview", "/billing", "Overview"),
+    Section("buy", "/billing/buy", "Buy"),
     Section("usage", "/billing/usage", "Usage"),
     Section("history", "/billing/history", "History"),
+    Section("payments", "/billing/payments", "Payments"),
+    Section("cards", "/billing/payment-methods", "Cards"),
+    Section("auto-topup", "/billing/auto-topup", "Auto top-up"),
     Section("limits", "/billing/limits", "Limits"),
+    Section("plans", "/billing/plans", "Plans"),
     Section("statement", "/billing/statement", "Statement"),
     Section("notices", "/billing/notices", "Notices"),
     Section("members", "/billing/members", "Members", "owner"),

@@ -1,7 +1,7 @@
-// Confirms one payment with its card holder, through Stripe.js. Grants nothing: the server looks at Stripe itself.
+// Confirms one payment with its card holder, or saves a card, through Stripe.js. Grants nothing: the server looks at Stripe itself.
 (() => {
   const root = document.getElementById("pay");
-  const { key, secret, status, method, done } = root.dataset;
+  const { key, secret, status, method, done, aftermath, kind } = root.dataset;
   const problem = document.getElementById("pay-problem");
   const buttons = [...root.querySelectorAll("button")];
 
@@ -15,12 +15,12 @@
     root.setAttribute("aria-busy", "true");
     try {
       const { error } = await run();
-      const state = error?.payment_intent?.status;
+      const state = (error?.payment_intent ?? error?.setup_intent)?.status;
       // Paid in another window meanwhile, or given up: the server knows which.
       if (!error || state === "succeeded" || state === "processing" || state === "canceled") return window.location.assign(done);
-      show(`${error.message ?? "The payment did not go through."} Nothing was charged. Try again, or pay with another card.`);
+      show(`${error.message ?? "That did not go through."} ${aftermath}`);
     } catch {
-      show("Stripe could not be reached. Nothing was charged. Try again in a moment.");
+      show(`Stripe could not be reached. ${aftermath}`);
     }
     root.removeAttribute("aria-busy");
     for (const button of buttons) button.disabled = false;
@@ -44,7 +44,8 @@
   });
   document.getElementById("pay-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    attempt(() => stripe.confirmPayment({ elements, confirmParams: { return_url: done }, redirect: "if_required" }));
+    const confirm = kind === "setup_intent" ? stripe.confirmSetup : stripe.confirmPayment;
+    attempt(() => confirm({ elements, confirmParams: { return_url: done }, redirect: "if_required" }));
   });
   if (!document.getElementById("pay-same")) document.getElementById("pay-another").open = true;
   root.hidden = false;

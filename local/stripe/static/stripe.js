@@ -2,13 +2,14 @@
 (() => {
   const API = new URL(document.currentScript.src).origin;
   const FAST_MS = 250;
+  const NAMES = { payment_method: "paymentMethod", payment_intent: "paymentIntent", setup_intent: "setupIntent" };
 
   const call = async (key, method, path, fields) => {
     const form = new URLSearchParams({ key, ...fields });
     const url = `${API}/v1/${path}`;
     const answer = await fetch(method === "GET" ? `${url}?${form}` : url, method === "GET" ? {} : { method, body: form });
     const body = await answer.json();
-    return answer.ok ? { [body.object === "payment_method" ? "paymentMethod" : "paymentIntent"]: body } : { error: body.error };
+    return answer.ok ? { [NAMES[body.object]]: body } : { error: body.error };
   };
   const idOf = (secret) => secret.split("_secret_")[0];
 
@@ -47,7 +48,9 @@
   window.Stripe = (key) => {
     if (!/^pk_/.test(key ?? "")) throw new Error("Stripe() wants a publishable key.");
 
-    const retrieve = (secret) => call(key, "GET", `payment_intents/${idOf(secret)}`, { client_secret: secret });
+    const pathOf = (secret) => `${secret.startsWith("seti_") ? "setup" : "payment"}_intents/${idOf(secret)}`;
+    const intentOf = (result) => result.paymentIntent ?? result.setupIntent;
+    const retrieve = (secret) => call(key, "GET", pathOf(secret), { client_secret: secret });
 
     // The bank's page in a dialog, until the PaymentIntent has moved on.
     const challenge = async (secret, url) => {
@@ -63,7 +66,7 @@
       try {
         for (;;) {
           const found = await retrieve(secret);
-          if (found.error || found.paymentIntent.status !== "requires_action") return found;
+          if (found.error || intentOf(found).status !== "requires_action") return found;
           await new Promise((resolve) => setTimeout(resolve, FAST_MS));
         }
       } finally {
@@ -72,19 +75,26 @@
     };
 
     const settled = async (secret, result) => {
-      const action = result.paymentIntent?.next_action;
-      if (result.error || result.paymentIntent.status !== "requires_action") return result;
+      const action = intentOf(result)?.next_action;
+      if (result.error || intentOf(result).status !== "requires_action") return result;
       if (action.type === "redirect_to_url") {
         window.location.assign(action.redirect_to_url.url);
         return new Promise(() => {});
       }
       const found = await challenge(secret, action.use_stripe_sdk.stripe_js);
-      const refused = found.paymentIntent?.status === "requires_payment_method";
-      return refused ? { error: { ...found.paymentIntent.last_payment_error, payment_intent: found.paymentIntent } } : found;
+      const intent = intentOf(found);
+      if (intent?.status !== "requires_payment_method") return found;
+      return { error: { ...(intent.last_payment_error ?? intent.last_setup_error), [intent.object]: intent } };
     };
 
     const confirm = async (secret, fields) =>
-      settled(secret, await call(key, "POST", `payment_intents/${idOf(secret)}/confirm`, { client_secret: secret, use_stripe_sdk: "true", ...fields }));
+      settled(secret, await call(key, "POST", `${pathOf(secret)}/confirm`, { client_secret: secret, use_stripe_sdk: "true", ...fields }));
+
+    const confirmElements = async ({ elements, confirmParams = {} }) => {
+      const made = await call(key, "POST", "payment_methods", elements.element.card());
+      if (made.error) return made;
+      return confirm(elements.clientSecret, { return_url: confirmParams.return_url, payment_method: made.paymentMethod.id });
+    };
 
     return {
       retrievePaymentIntent: retrieve,
@@ -95,11 +105,8 @@
         const element = new PaymentElement();
         return { clientSecret, element, create: () => element, getElement: () => element };
       },
-      confirmPayment: async ({ elements, confirmParams = {} }) => {
-        const made = await call(key, "POST", "payment_methods", elements.element.card());
-        if (made.error) return made;
-        return confirm(elements.clientSecret, { return_url: confirmParams.return_url, payment_method: made.paymentMethod.id });
-      },
+      confirmPayment: (data) => confirmElements(data),
+      confirmSetup: (data) => confirmElements(data),
     };
   };
 })();

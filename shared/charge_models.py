@@ -1,0 +1,50 @@
+"""The rows of what an account is charged, as the billing pages show it; as in shared/models.py."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+
+from shared.models import ChargeLine
+
+
+class PurchaseQuote(TypedDict):
+    """quote_purchase. amount is what will be charged, lines what it is made of; round: see the SQL file."""
+
+    package_id: str
+    name: str
+    quantity: int
+    credits: int
+    net_amount: int
+    amount: int
+    currency: str
+    lines: list[ChargeLine]
+    round: int
+
+
+class TopupPreview(TypedDict):
+    """preview_auto_topup. outcome: charge, or why there is none; charge: credits, net_amount, amount, currency, lines.
+    threshold to caps: the settings as they would be saved.
+    """
+
+    outcome: str
+    until: str | None
+    charge: dict[str, Any] | None
+    threshold: int
+    mode: Literal["fixed", "target"]
+    credits: int
+    package_id: str | None
+    caps: dict[str, Any]
+
+
+class ConsentRecord(TypedDict):
+    """list_auto_topup_consents. The settings are None where none were ever saved."""
+
+    id: int
+    actor: str
+    enabled: bool
+    at: str
+    text_version: str | None
+    threshold: int | None
+    mode: Literal["fixed", "target"] | None
+    credits: int | None
+    caps: dict[str, Any] | None

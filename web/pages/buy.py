@@ -1,0 +1,209 @@
+"""Buying credits: choose, see what is charged and granted, pay at Stripe Checkout or right here.
+
+An order's payment id comes from what is bought and how many such orders are over (`round`): the same order in another tab,
+a double click or the back button find the payment that is open, or the one that was paid.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import make_response, redirect, render_template, request
+from werkzeug.wrappers import Response
+
+from shared import keys
+from shared.errors import Refused
+from shared.models import Payment
+from shared.stripe_facts import StripeData
+from web import purchases, security
+from web.pages import frame
+from web.pages.visitors import Visitor, visitor
+from web.services import services
+
+PAYABLE = ("requires_payment_method", "requires_action", "requires_confirmation")
+QUANTITY_MAX = 1000
+
+blueprint = frame.blueprint("buy")
+
+
+@blueprint.get("/buy")
+def choose() -> Response:
+    """The packages; with package_id, the order: how many, what is charged, what is granted, and the ways to pay."""
+    who, ledger = visitor(), services().ledger
+    quote, complaint = None, None
+    if package_id := request.args.get("package_id"):
+        try:
+            quote = ledger.quote_purchase(who.account_id, _plain(package_id), _quantity(request.args))
+        except Refused as refusal:
+            complaint = refusal.detail
+    shown = frame.page(
+        "billing/buy.html",
+        "buy",
+        packages=ledger.list_packages(),
+        quote=quote,
+        complaint=complaint,
+        pays_here=services().settings.stripe_publishable_key is not None,
+    )
+    return make_response(shown, 422 if complaint else 200)
+
+
+@blueprint.post("/checkout")
+def checkout() -> Response:
+    """On to Stripe Checkout."""
+    buyer = _buyer("checkout")
+    order = _order(buyer)
+    if begun := _begun(order["payment_id"]):
+        return begun
+    return _opened(lambda: purchases.open_checkout(services(), **order, success_url=None, cancel_url=None))
+
+
+@blueprint.post("/buy/pay")
+def pay() -> Response:
+    """On to the page that takes the payment here."""
+    buyer = _buyer("payment_intent")
+    order = _order(buyer)
+    if begun := _begun(order["payment_id"]):
+        return begun
+    return _opened(lambda: purchases.open_intent(services(), **order)[0])
+
+
+@blueprint.get("/buy/<payment_id>")
+def pay_here(payment_id: str) -> Response:
+    """Stripe's form for a purchase that is paid here; one that cannot be paid any more shows what became of it."""
+    buyer = visitor("admin")
+    payment = _own(buyer, payment_id)
+    intent_id = payment["stripe_payment_intent_id"]
+    if payment["checkout_url"] or intent_id is None or payment["status"] != "open":
+        return _where(payment)
+    intent = services().gateway.retrieve_intent(intent_id)
+    if intent.get("status") not in PAYABLE:
+        return redirect(_outcome(payment), 303)
+    page = make_response(
+        frame.page(
+            "billing/pay_here.html",
+            "buy",
+            payment=payment,
+            intent=intent,
+            method=_saved_card(buyer, intent),
+            problem=(intent.get("last_payment_error") or {}).get("message"),
+            key=services().settings.stripe_publishable_key,
+            stripe_js=security.stripe_js(services().settings),
+            done=services().settings.base_url + _outcome(payment),
+        )
+    )
+    page.headers["Content-Security-Policy"] = security.payment_policy(services().settings)
+    return page
+
+
+@blueprint.post("/buy/<payment_id>/cancel")
+def cancel(payment_id: str) -> Response:
+    """Gives a purchase up that nobody has paid; one that was paid meanwhile is shown."""
+    payment = _own(visitor("admin"), payment_id)
+    if not purchases.give_up(services(), payment):
+        return redirect(_outcome(payment), 303)
+    return frame.told("The purchase was given up. Nothing was charged.", _order_page(payment))
+
+
+@blueprint.get("/failure")
+def failure() -> str:
+    """What became of a purchase that was not paid, and the ways on. Checkout comes back to it, too."""
+    payment = _own(visitor(), request.args.get("payment", ""))
+    return render_template(
+        "billing/failure.html",
+        payment=payment,
+        again=_order_page(payment),
+        **frame.header(visitor()),
+    )
+
+
+def _buyer(action: str) -> Visitor:
+    buyer = visitor("admin")
+    services().limiter.check(action, buyer.account_id, request.remote_addr, buyer.user_id)
+    return buyer
+
+
+def _order(buyer: Visitor) -> dict[str, Any]:
+    """What is bought, by the form; its price is the catalogue's. The form's own id makes all its repeats one purchase."""
+    request_id, package_id = request.form.get("request_id", ""), _plain(request.form.get("package_id", ""))
+    if not re.fullmatch(r"form_[0-9a-z]{1,64}", request_id):
+        raise Refused("The form was not complete. Reload the page and try again.")
+    quantity = _quantity(request.form)
+    payment_id = keys.derived_id("pay", buyer.account_id, request_id, package_id, str(quantity))
+    return {
+        "payment_id": payment_id,
+        "account_id": buyer.account_id,
+        "package_id": package_id,
+        "quantity": quantity,
+    }
+
+
+def _begun(payment_id: str) -> Response | None:
+    """Where the purchase goes on that another tab, or the click before, has begun."""
+    payment = services().ledger.get_payment(payment_id)
+    if payment is None or not (payment["checkout_url"] or payment["stripe_payment_intent_id"]):
+        return None
+    return _where(payment)
+
+
+def _opened(run: Any) -> Response:
+    payment: Payment
+    try:
+        payment = run()
+    except Refused as refusal:
+        if refusal.code != "state_conflict":
+            raise
+        # Both ways to pay were chosen at the same moment; the first one stands.
+        raise Refused(
+            "This purchase was just begun in another window. Go back to continue it.",
+            code=refusal.code,
+            status=refusal.status,
+        ) from None
+    return _where(payment)
+
+
+def _where(payment: Payment) -> Response:
+    if payment["status"] == "open" and payment["checkout_url"]:
+        return redirect(payment["checkout_url"], 303)
+    if payment["status"] == "open" and payment["stripe_payment_intent_id"]:
+        return redirect(f"/billing/buy/{payment['id']}", 303)
+    return redirect(_outcome(payment), 303)
+
+
+def _outcome(payment: Payment) -> str:
+    name = "failure" if payment["status"] in ("failed", "canceled") else "success"
+    return f"/billing/{name}?payment={payment['id']}"
+
+
+def _order_page(payment: Payment) -> str:
+    return "/billing/buy?" + urlencode(
+        {"package_id": payment["package_id"] or "", "quantity": payment["quantity"]}
+    )
+
+
+def _saved_card(buyer: Visitor, intent: StripeData) -> Any:
+    """What the button charges: the card that the bank asks about, else the account's default."""
+    if intent.get("status") == "requires_action" and intent.get("payment_method"):
+        return intent["payment_method"]
+    customer = services().ledger.get_customer(buyer.account_id) or {}
+    method_id = customer.get("default_payment_method")
+    return {"id": method_id, "card": customer.get("card")} if method_id else None
+
+
+def _own(who: Visitor, payment_id: str) -> Payment:
+    payment = services().ledger.get_payment(_plain(payment_id))
+    if payment is None or payment["account_id"] != who.account_id:
+        raise Refused("There is no such payment.", code="not_found", status=404)
+    return payment
+
+
+def _quantity(fields: Any) -> int:
+    text = fields.get("quantity") or "1"
+    if not re.fullmatch(r"[0-9]{1,4}", text, re.ASCII) or not 1 <= int(text) <= QUANTITY_MAX:
+        raise Refused(f"The quantity is a whole number from 1 to {QUANTITY_MAX}.", code="invalid_value")
+    return int(text)
+
+
+def _plain(text: str) -> str:
+    return text.replace("\0", "")

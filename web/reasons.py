@@ -1,0 +1,55 @@
+"""Why a payment failed or automatic charges stand still, in words. The codes are Stripe's and the ledger's."""
+
+from __future__ import annotations
+
+_WORDS = {
+    # Declines: docs.stripe.com/declines/codes. Of a card that may be stolen nobody is told more than that it was declined.
+    "insufficient_funds": "the card has insufficient funds",
+    "expired_card": "the card has expired",
+    "incorrect_cvc": "the security code of the card is wrong",
+    "invalid_cvc": "the security code of the card is wrong",
+    "incorrect_number": "the card number is wrong",
+    "card_velocity_exceeded": "the card has reached a limit of its bank",
+    "withdrawal_count_limit_exceeded": "the card has reached a limit of its bank",
+    "processing_error": "the bank could not process it just then",
+    "issuer_not_available": "the bank could not be reached",
+    "try_again_later": "the bank asks to try again later",
+    "currency_not_supported": "the card does not take this currency",
+    "card_not_supported": "the card does not take this kind of payment",
+    "authentication_required": "the bank wants the card holder to confirm it",
+    "payment_intent_authentication_failure": "the card holder did not confirm it",
+    # How a purchase ended
+    "checkout_expired": "the payment page was left open too long",
+    "never_reached_stripe": "it was never begun at Stripe",
+    "abandoned": "nobody paid it",
+    "automatic": "nobody paid it in time",
+    "buyer_turned_back": "you turned back",
+    "requested_by_customer": "it was canceled",
+    "superseded": "a newer charge took its place",
+    "authentication_expired": "nobody confirmed it in time",
+    "canceled_at_stripe": "it was canceled at Stripe",
+    "stripe_unavailable": "Stripe could not be reached",
+    # Why automatic charges stand still
+    "card_declined": "the bank declined the card",
+    "declined_repeatedly": "the bank declined the card several times",
+    "declined": "the bank declined the card; it is tried again later",
+    "no_payment_method": "there is no card to charge",
+    "payment_method_unusable": "the card cannot be charged any more",
+    "customer_deleted": "the customer was deleted at Stripe",
+    "package_unavailable": "the package that sets its price is not on sale any more",
+    "payment_parked": "a person is looking at a payment that differs from what was ordered",
+    "fraud_warning": "a bank warned of fraud with a payment",
+    "account_paused": "this account is paused",
+    "cap_day": "the cap for a day is reached",
+    "cap_month": "the cap for a month is reached",
+    "cap_per_hour": "the number of charges an hour is reached",
+    # Why there is an invoice: Stripe's billing_reason
+    "subscription_create": "first cycle",
+    "subscription_cycle": "next cycle",
+    "subscription_update": "change of plan",
+}
+
+
+def in_words(code: str | None) -> str:
+    """The reason behind a code, to follow a colon; a code that nobody foresaw is the bank's plain no."""
+    return _WORDS.get(code or "", "the bank declined it")
