@@ -210,6 +210,10 @@ def test_preview_says_what_saving_does_now(owner: Browser, ledger: Ledger, card:
     ledger.adjust_credits("a1", "acme", -60 * CREDIT, "tests", "tests")
     page = owner.get(f"/billing/auto-topup/review?{query}").text
     assert "saving charges $5.00 to Visa •••• 4242 at once" in page
+    # A card that the form does not name is the default, and is named before anybody consents to it.
+    unnamed = owner.get(f"/billing/auto-topup/review?{query}".replace(f"card={card}", "card="))
+    assert f'name="card" value="{card}"' in unnamed.text
+    assert "to Visa •••• 4242 at once" in unnamed.text
     assert ledger.get_auto_topup("acme")["enabled"] is False
 
 

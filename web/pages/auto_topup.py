@@ -44,6 +44,11 @@ class Facts:
             return str(self.topup["caps"]["currency"])
         return str(self.packages[0]["currency"]) if self.packages else "usd"
 
+    def settled(self, values: dict[str, str]) -> dict[str, str]:
+        """The fields with the card that will be charged: nobody consents to one that is not named."""
+        default = next((method["id"] for method in self.methods if method["default"]), "")
+        return values | {"card": values["card"] or default}
+
     def card(self, method_id: str) -> PaymentMethod | None:
         return next((method for method in self.methods if method["id"] == method_id), None)
 
@@ -69,7 +74,8 @@ def save() -> Response:
     owner = visitor("owner")
     if request.form.get("consent") != CONSENT_TEXT_VERSION:
         return _review(owner, request.form, complaint="Tick the box to allow this. Nothing was saved.")
-    facts, values = _facts(owner), _values(request.form)
+    facts = _facts(owner)
+    values = facts.settled(_values(request.form))
     settings, faults = _settings(facts, values)
     if not faults:
         faults = _preview(owner, settings)[1]
@@ -132,7 +138,8 @@ def _form(
 
 
 def _review(owner: Visitor, fields: Mapping[str, str], complaint: str | None = None) -> Response:
-    facts, values = _facts(owner), _values(fields)
+    facts = _facts(owner)
+    values = facts.settled(_values(fields))
     settings, faults = _settings(facts, values)
     preview = None
     if not faults:
@@ -225,12 +232,13 @@ def _current(facts: Facts) -> dict[str, str]:
     topup, caps = facts.topup, facts.topup["caps"] or _FIRST_CAPS
     size = topup["credits"] or (facts.packages[0]["credits"] if facts.packages else _FIRST_THRESHOLD)
     threshold = _FIRST_THRESHOLD if topup["threshold"] is None else topup["threshold"]
-    return {
+    values = {
         "threshold": credits.to_text(threshold),
         "mode": topup["mode"] or "fixed",
         "amount": credits.to_text(size),
         "cap_day": money.to_text(caps["day"], facts.currency),
         "cap_month": money.to_text(caps["month"], facts.currency),
         "per_hour": str(caps["per_hour"]),
-        "card": next((method["id"] for method in facts.methods if method["default"]), ""),
+        "card": "",
     }
+    return facts.settled(values)
