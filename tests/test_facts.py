@@ -138,7 +138,11 @@ def test_names_of_sql_functions_stand_in_the_ledger_only() -> None:
             r"""["'\s](?:from|into|update|select|call)\s+billing\.\w""", path.read_text(), re.IGNORECASE
         ):
             found.append(shown(path))
-        found += [shown(path) for match in re.findall(r"""(?<!redis)\.call\(\s*["'](\w+)""", path.read_text()) if match]
+        found += [
+            shown(path)
+            for match in re.findall(r"""(?<!redis)\.call\(\s*["'](\w+)""", path.read_text())
+            if match
+        ]
     assert found == []
 
 

@@ -24,6 +24,11 @@ begin
     v_pause := case
       when billing._decline_disposition(p_topup.decline_code, p_topup.advice_code) = 'pause' then 'card_declined'
       when v_declines >= 4 then 'declined_repeatedly'
+      -- Stripe recommends eight retries at most, Visa allows 15 or 20 in 30 days by the version of its rules
+      -- (docs.stripe.com/declines/card): after eight declines of a card a person's resumption is one attempt.
+      when (select count(*) from billing.topups t
+             where t.account_id = p_topup.account_id and t.payment_method = p_topup.payment_method and t.state = 'declined'
+               and t.created_at > now() - interval '30 days') >= 8 then 'declined_repeatedly'
       when v_declines >= 2 and p_topup.decline_code in ('generic_decline', 'do_not_honor') then 'declined_repeatedly' end;
     if v_declines = 1 then
       perform billing._notify(p_topup.account_id, 'topup.declined', p_topup.id, billing._topup_json(p_topup));

@@ -61,7 +61,12 @@ def books(world: World, account: Account) -> dict[str, Any]:
         "entries": rows("kind, sum(amount)", "credit_transactions", "group by 1 having sum(amount) <> 0"),
         "lots": rows("kind::text, granted, remaining", "credit_lots"),
         "balance": rows("balance, held, status::text", "credit_balances"),
-        "payments": rows("purpose, status, amount, refunded_credits, disputed_credits", "payments"),
+        # A charge that was not needed any more took nothing, and both may have one by chance.
+        "payments": rows(
+            "purpose, status, amount, refunded_credits, disputed_credits",
+            "payments",
+            "and status <> 'canceled'",
+        ),
         "reversals": rows("kind, amount, status, is_taken, is_open", "payment_reversals"),
         "invoices": rows("status, amount_paid, billing_reason", "invoices"),
         "subscriptions": rows("status, plan_id, cancel_at_period_end", "subscriptions"),

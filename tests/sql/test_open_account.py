@@ -43,6 +43,22 @@ def test_twenty_openings_at_once_make_one_account_and_one_grant(books: Books) ->
     books.assert_sound()
 
 
+def test_91_an_owner_gets_signup_credits_for_one_account_only(books: Books) -> None:
+    opened(books)
+    second = books.ledger.open_account("b", "Second", None, OWNER, 50 * CREDIT, "test")
+    assert (second["created"], books.balance("b"), books.lots("b")) == (True, 0, {})
+    books.ledger.open_account("c", "Somebody else's", None, OWNER.replace("7", "8"), 50 * CREDIT, "test")
+    books.ledger.open_account("d", "Nobody's", None, None, 50 * CREDIT, "test")
+    assert (books.balance("c"), books.balance("d")) == (50, 50)
+    books.assert_sound()
+
+
+def test_91_twenty_accounts_of_one_owner_at_once_share_one_grant(books: Books) -> None:
+    books.together(20, lambda n: books.ledger.open_account(f"a{n}", "Farm", None, OWNER, 50 * CREDIT, "test"))
+    assert books.value("select count(*) from billing.credit_lots") == 1
+    assert books.value("select count(*) from billing.accounts") == 20
+
+
 def test_without_signup_credits_nothing_is_granted(books: Books) -> None:
     books.open("a")
     assert books.balance() == 0
