@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from _pytest.nodeid import coerce_node_id
 
@@ -29,9 +30,17 @@ def pytest_configure(config: pytest.Config) -> None:
     given = getattr(config, "workerinput", None)
     if given is None:
         name = f"refill-tests-{os.getpid()}-{secrets.token_hex(4)}"
-        config.stash[RUN] = (Path(tempfile.gettempdir()) / name, os.getpid())
+        config.stash[RUN] = (_scratch() / name, os.getpid())
     else:
         config.stash[RUN] = (Path(given["run_directory"]), given["run_owner"])
+
+
+def _scratch() -> Path:
+    """Where the server of the run keeps its files. In memory where there is plenty: a database a test is hundreds of files."""
+    memory, plenty = Path("/dev/shm"), 8 * 2**30
+    if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > plenty:
+        return memory if psutil.virtual_memory().available > plenty else Path(tempfile.gettempdir())
+    return Path(tempfile.gettempdir())
 
 
 @pytest.hookimpl(optionalhook=True)

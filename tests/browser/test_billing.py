@@ -41,6 +41,7 @@ def test_balance_falls_and_is_topped_up_without_reloading(page: Page, account: A
 
 def test_buying_ends_on_success_with_the_new_balance(page: Page, account: Account) -> None:
     page.get_by_role("button", name="Buy 250 credits for $10.00").click()
+    page.get_by_role("button", name="Pay $10.00 at Stripe").click()
     expect(page.get_by_test_id("total")).to_have_text("$10.00")
     fill_in_card(page, CARD)
     expect(page.get_by_role("heading", name="250 credits added")).to_be_visible()
@@ -52,6 +53,7 @@ def test_buying_ends_on_success_with_the_new_balance(page: Page, account: Accoun
 
 def test_declined_card_may_be_followed_by_a_good_one(page: Page, account: Account) -> None:
     page.get_by_role("button", name="Buy 100 credits for $5.00").click()
+    page.get_by_role("button", name="Pay $5.00 at Stripe").click()
     fill_in_card(page, DECLINED)
     expect(page.get_by_role("alert")).to_be_visible()
     assert account.balance == SIGNUP + BOUGHT
@@ -61,6 +63,7 @@ def test_declined_card_may_be_followed_by_a_good_one(page: Page, account: Accoun
 
 def test_turning_back_charges_nothing(page: Page, account: Account) -> None:
     page.get_by_role("button", name="Buy 100 credits for $5.00").click()
+    page.get_by_role("button", name="Pay $5.00 at Stripe").click()
     page.get_by_test_id("back").click()
     expect(page.get_by_role("heading", name="Nothing was charged")).to_be_visible()
     page.get_by_role("link", name="Back to billing").click()

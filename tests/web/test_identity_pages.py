@@ -192,7 +192,7 @@ def test_82_forms_that_a_role_may_not_use_are_not_offered_and_refused(
     person: Person, money: Counts, gateway: FakeGateway
 ) -> None:
     member, admin = person("member"), person("admin")
-    page = member.get("/billing").text
+    page = member.get("/billing/buy?package_id=credits_100").text
     assert "/billing/checkout" not in page
     assert "Ask an admin or an owner" in page
     before = money()
@@ -201,7 +201,7 @@ def test_82_forms_that_a_role_may_not_use_are_not_offered_and_refused(
     assert refused.status_code == 403
     assert "Your role does not allow this" in refused.text
     assert money() == before
-    page = admin.get("/billing").text
+    page = admin.get("/billing/buy?package_id=credits_100").text
     assert "/billing/checkout" in page
     bought = admin.post("/billing/checkout", data=form | {"csrf_token": token_of(page)})
     assert bought.status_code == 303

@@ -16,6 +16,8 @@ from shared.settings import Settings
 from tests.web.conftest import Counts, FakeGateway
 from web.local_login import login_url
 
+ORDER = "/billing/buy?package_id=credits_100"
+
 
 @pytest.fixture
 def visitor(client: FlaskClient, settings: Settings, acme: str) -> FlaskClient:
@@ -27,8 +29,8 @@ def visitor(client: FlaskClient, settings: Settings, acme: str) -> FlaskClient:
 
 
 def form(page: str) -> dict[str, str]:
-    """The hidden fields of the first package's form."""
-    found = re.search(r'<form class="card package".*?</form>', page, re.DOTALL)
+    """The hidden fields of the order's form."""
+    found = re.search(r'<form method="post" action="/billing/checkout".*?</form>', page, re.DOTALL)
     assert found is not None
     return dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', found[0]))
 
@@ -82,7 +84,7 @@ def test_85_names_and_ids_are_escaped(visitor: FlaskClient, ledger: Ledger, acme
 def test_buying_goes_to_checkout_and_a_double_click_is_one_purchase(
     visitor: FlaskClient, gateway: FakeGateway
 ) -> None:
-    fields = form(visitor.get("/billing").text)
+    fields = form(visitor.get(ORDER).text)
     first, second = (visitor.post("/billing/checkout", data=fields) for _ in range(2))
     assert first.status_code == 303
     assert first.location.startswith("https://checkout.stripe.com/")
@@ -94,7 +96,7 @@ def test_buying_goes_to_checkout_and_a_double_click_is_one_purchase(
 def test_86_form_of_another_site_is_refused(
     visitor: FlaskClient, gateway: FakeGateway, money: Counts, token: str | None
 ) -> None:
-    fields = form(visitor.get("/billing").text)
+    fields = form(visitor.get(ORDER).text)
     forged = {name: value for name, value in fields.items() if name != "csrf_token"}
     before = money()
     response = visitor.post(
@@ -156,7 +158,7 @@ def test_81_others_payments_are_not_found(
 
 
 def test_signing_out_ends_the_session(visitor: FlaskClient) -> None:
-    token = form(visitor.get("/billing").text)["csrf_token"]
+    token = form(visitor.get(ORDER).text)["csrf_token"]
     visitor.post("/billing/sign-out", data={"csrf_token": token})
     assert visitor.get("/billing").status_code == 401
 
@@ -172,7 +174,7 @@ def test_failing_page_is_a_page(app: Flask, visitor: FlaskClient, monkeypatch: p
 
 
 def _buy(visitor: FlaskClient, ledger: Ledger) -> str:
-    visitor.post("/billing/checkout", data=form(visitor.get("/billing").text))
+    visitor.post("/billing/checkout", data=form(visitor.get(ORDER).text))
     return str(ledger.list_payments("acme", 1, None)["data"][0]["id"])
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from flask import redirect, render_template, request
 from werkzeug.wrappers import Response
 
-from shared import keys
 from shared.errors import Refused
 from shared.models import Payment
 from web.api.periods import days_of
@@ -40,7 +39,6 @@ def overview() -> str:
         by_name=usage.points(used["groups"][by], others=True),
         dimensions=usage.DIMENSIONS,
         packages=services().ledger.list_packages(),
-        request_id=keys.new_id("form"),
     )
 
 
