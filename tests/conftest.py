@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _scratch() -> Path:
-    """Where the server of the run keeps its files. In memory where there is plenty: a database a test is hundreds of files."""
+    """Where the server of the run keeps its files: in memory if there is plenty, as each test copies hundreds of them."""
     memory, plenty = Path("/dev/shm"), 8 * 2**30
     if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > plenty:
         return memory if psutil.virtual_memory().available > plenty else Path(tempfile.gettempdir())

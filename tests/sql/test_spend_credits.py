@@ -135,7 +135,10 @@ def test_the_last_credit_may_be_spent_and_not_one_more(books: Books) -> None:
 
 
 def test_an_overdraft_is_available_to_its_limit_and_not_beyond(books: Books) -> None:
-    books.query("update billing.credit_balances set overdraft = %s", 20 * CREDIT)
+    books.query(
+        "update billing.credit_balances set overdraft = %s, status = 'grace', grace_until = now() + interval '1 hour'",
+        20 * CREDIT,
+    )
     assert books.spend(110)["available"] == 10 * CREDIT
     assert books.balance() == -10
     with books.refused("insufficient_credits"):
