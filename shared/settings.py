@@ -10,7 +10,7 @@ import re
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared import credits
@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     environment: Environment = Field(validation_alias="REFILL_ENV")
     port: int = Field(8000, ge=1, le=65535, validation_alias="PORT")
     base_url: str = Field("http://localhost:8000", validation_alias="BASE_URL")
+    origins_listed: str = Field("", validation_alias="ALLOWED_ORIGINS")
     trusted_proxies: int = Field(0, ge=0, le=10, validation_alias="TRUSTED_PROXIES")
     secret_key: SecretStr = Field(min_length=16, validation_alias="SECRET_KEY")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias="LOG_LEVEL")
@@ -89,6 +90,20 @@ class Settings(BaseSettings):
             raise ValueError("must be names of providers with commas between them, such as google,github")
         return value
 
+    @field_validator("origins_listed")
+    @classmethod
+    def _origins(cls, value: str, info: ValidationInfo) -> str:
+        """As browsers write them, since they are compared as text."""
+        for origin in _parts(value):
+            found = re.fullmatch(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?", origin)
+            if found is None or (found[1], found[3]) in (("http", ":80"), ("https", ":443")):
+                raise ValueError(
+                    "must be origins as browsers write them, with commas between them, such as https://app.example.com"
+                )
+            if found[1] == "http" and info.data.get("environment") == "production":
+                raise ValueError("must be origins that start with https:// in production")
+        return value
+
     @field_validator("base_url", "supabase_url", "stripe_api_base")
     @classmethod
     def _url(cls, value: str | None) -> str | None:
@@ -140,17 +155,22 @@ class Settings(BaseSettings):
     def webhook_secrets(self) -> tuple[str, ...]:
         """The signing secrets that are valid now; several while one is rolled."""
         joined = self.stripe_webhook_secret.get_secret_value() if self.stripe_webhook_secret else ""
-        return tuple(secret for part in joined.split(",") if (secret := part.strip()))
+        return _parts(joined)
+
+    @functools.cached_property
+    def allowed_origins(self) -> frozenset[str]:
+        """The origins whose pages may call the API from a browser; none: only our own."""
+        return frozenset(_parts(self.origins_listed))
 
     @functools.cached_property
     def oauth_providers(self) -> tuple[str, ...]:
         """The providers that the sign-in page offers, in this order."""
-        return tuple(name.strip() for name in self.supabase_oauth_providers.split(",") if name.strip())
+        return _parts(self.supabase_oauth_providers)
 
     @functools.cached_property
     def operators(self) -> frozenset[str]:
         """The users of Supabase who may open /ops; none: there is no /ops."""
-        return frozenset(part.strip().lower() for part in self.operators_listed.split(",") if part.strip())
+        return frozenset(_parts(self.operators_listed.lower()))
 
     @property
     def signs_in(self) -> bool:
@@ -184,6 +204,11 @@ def load() -> Settings:
         return Settings()
     except ValidationError as error:
         raise SettingsError(_sentence(error)) from None
+
+
+def _parts(listed: str) -> tuple[str, ...]:
+    """What stands between commas."""
+    return tuple(part for text in listed.split(",") if (part := text.strip()))
 
 
 def _sentence(error: ValidationError) -> str:

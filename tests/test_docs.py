@@ -7,10 +7,12 @@ import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args
 
 import click
 import pytest
 from flask import Flask
+from pydantic import BaseModel
 
 import web
 import workers
@@ -18,6 +20,8 @@ from shared import errors, notices, queue, stripe_client, usage_events
 from shared.settings import Settings
 from web import cli, openapi, problems
 from web.cli.accounts import SCOPES
+from web.endpoints import REGISTRY
+from web.pages.frame import SECTIONS
 from workers import events, scheduler
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -299,3 +303,30 @@ def test_every_topic_is_in_the_guide_with_its_fields() -> None:
     assert set(listed) == {*notices.ACCOUNT_TOPICS, notices.TEST}
     for topic in notices.ACCOUNT_TOPICS:
         assert set(notices.TOPICS[topic].fields) <= listed[topic], topic
+
+
+def test_every_figure_of_the_pages_is_a_field_of_the_api() -> None:
+    answers = {f"{declared.method} {declared.path}": declared.answer for declared in REGISTRY}
+    table = rows(section(DOCS["docs/embed.md"], "Every figure"))
+    for _, figure, call, named in table:
+        answer = answers[call.strip("`")]
+        assert answer is not None, call
+        for path in coded(named):
+            assert any(_has(answer, form) for form in (path, f"data.{path}")), (
+                f"{figure}: {call} has no {path}"
+            )
+    assert {name for row in table for name in row[0].split(", ")} == {"header", *(s.label for s in SECTIONS)}
+
+
+def _has(model: type[BaseModel], path: str) -> bool:
+    name, _, rest = path.partition(".")
+    kind = {field.alias or key: field.annotation for key, field in model.model_fields.items()}.get(name)
+    return kind is not None and (not rest or any(_has(inner, rest) for inner in _models(kind)))
+
+
+def _models(kind: Any) -> Iterator[type[BaseModel]]:
+    """The models in an annotation."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        yield kind
+    for inner in get_args(kind):
+        yield from _models(inner)

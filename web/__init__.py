@@ -10,7 +10,7 @@ from shared.ledger import Ledger
 from shared.queue import Queue
 from shared.settings import Settings
 from shared.stripe_client import StripeGateway, make_gateway
-from web import api, cli, docs, endpoints, health, local_login, pages, problems, security, webhooks
+from web import api, cli, cors, docs, endpoints, health, local_login, pages, problems, security, webhooks
 from web.auth import Keyring
 from web.limits import RateLimiter
 from web.members import Memberships
@@ -55,6 +55,7 @@ def create_app(
         limiter=RateLimiter(settings),
     )
     security.register(app, settings)
+    cors.register(app, settings)
     problems.register(app)
     endpoints.register(app)
     pages.register(app, settings)

@@ -10,13 +10,24 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from local.stack import Stack
 from shared.keys import local_operator_id
+from tests.browser.front_end import FrontEnd, serving
 from tests.flow.world import SIGNUP, Account, World
 from web.local_login import login_url
 
 
 @pytest.fixture(scope="session")
-def world() -> Iterator[World]:
-    settings = {"SIGNUP_CREDITS": str(SIGNUP), "OPERATORS": local_operator_id()}
+def front_end() -> Iterator[FrontEnd]:
+    with serving() as front_end:
+        yield front_end
+
+
+@pytest.fixture(scope="session")
+def world(front_end: FrontEnd) -> Iterator[World]:
+    settings = {
+        "SIGNUP_CREDITS": str(SIGNUP),
+        "OPERATORS": local_operator_id(),
+        "ALLOWED_ORIGINS": front_end.origin,
+    }
     with Stack(settings=settings, supervise=False) as stack:
         world = World(stack)
         yield world

@@ -80,6 +80,22 @@ def test_92_without_stripe_key_or_webhook_secret_nothing_starts(
         ({"PORT": "0"}, "PORT"),
         ({"PORT": "http"}, "PORT"),
         ({"BASE_URL": "example.org"}, "BASE_URL"),
+        *(
+            ({"ALLOWED_ORIGINS": value}, "ALLOWED_ORIGINS")
+            for value in (
+                "*",
+                "null",
+                "app.example.com",
+                "https://app.example.com/",
+                "https://*.example.com",
+                "https://App.example.com",
+                "https://app.example.com:443",
+                "https://u@app.example.com",
+                "https://app.example.com https://b.example.com",
+                "https://app.example.com,http://app.example.com",
+                "file://app.example.com",
+            )
+        ),
         ({"SIGNUP_CREDITS": "1e3"}, "SIGNUP_CREDITS"),
         ({"SIGNUP_CREDITS": "-1"}, "SIGNUP_CREDITS"),
         ({"ADJUSTMENT_APPROVAL_CREDITS": "NaN"}, "ADJUSTMENT_APPROVAL_CREDITS"),
@@ -96,6 +112,17 @@ def test_93_wrong_or_contradictory_settings_are_refused_by_name(
     sentence = complaint()
     assert named in sentence
     assert "\n" not in sentence
+
+
+def test_origins_are_listed_with_commas_and_only_local_ones_go_without_tls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert load().allowed_origins == frozenset()
+    monkeypatch.setenv("ALLOWED_ORIGINS", "https://app.example.com, https://b.example.com:8443,")
+    assert load().allowed_origins == {"https://app.example.com", "https://b.example.com:8443"}
+    monkeypatch.setenv("REFILL_ENV", "local")
+    monkeypatch.setenv("ALLOWED_ORIGINS", "http://localhost:5173,http://[::1]:5173")
+    assert load().allowed_origins == {"http://localhost:5173", "http://[::1]:5173"}
 
 
 def test_secrets_do_not_show() -> None:
