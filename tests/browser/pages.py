@@ -17,11 +17,13 @@ NO_DOCUMENT = {
     "/": "a redirect",
     "/billing/live": "a part of the overview",
     "/billing/pay/<token>/done": "looks like /billing/success",
+    "/billing/payment-methods/added/<intent_id>": "a redirect",
     "/sign-in/callback": "a redirect, or the sign-in page",
     "/sign-in/with/<provider>": "a redirect",
 }
-VISITORS = {"/billing/pay": "nobody", "/billing": "owner", "/ops": "operator", "/": "nobody"}
+VISITORS = {"/billing/pay/": "nobody", "/billing": "owner", "/ops": "operator", "/": "nobody"}
 CREDIT = 1_000_000
+REVIEWED = "threshold=50&mode=fixed&amount=100&cap_day=100&cap_month=500&per_hour=3"
 
 
 @dataclass(frozen=True)
@@ -72,15 +74,34 @@ def fill(account: Account) -> dict[str, str]:
         "/billing/success": f"/billing/success?payment={payment}",
         "/billing/failure": f"/billing/failure?payment={payment}",
         "/billing/pay/<token>": _pay_path(account),
+        "/billing/buy/<payment_id>": _order_path(account),
+        "/billing/auto-topup/review": f"/billing/auto-topup/review?{REVIEWED}&card={_card(account)}",
+        "/billing/payment-methods/add/<intent_id>": f"/billing/payment-methods/add/{_setup(account)}",
+        "/billing/payment-methods/<method_id>/remove": f"/billing/payment-methods/{_card(account)}/remove",
     }
+
+
+def _order_path(account: Account) -> str:
+    """The page of a purchase that is paid right there; the charge above waits for its card holder and is in nobody's way."""
+    order = account.api.post("/api/create-payment-intent", package_id="credits_100")
+    return f"/billing/buy/{order['id']}"
+
+
+def _setup(account: Account) -> str:
+    secret: str = account.api.post("/api/billing/setup-intents")["client_secret"]
+    return secret.partition("_secret_")[0]
+
+
+def _card(account: Account) -> str:
+    (row,) = account.world.query(
+        "select default_payment_method as id from billing.customers where account_id = %s", account.id
+    )
+    return str(row["id"])
 
 
 def _pay_path(account: Account) -> str:
     """The page of a top-up that waits for its card holder."""
-    (row,) = account.world.query(
-        "select default_payment_method as id from billing.customers where account_id = %s", account.id
-    )
-    account.world.stripe.do("behave", id=row["id"], outcome="authentication_required")
+    account.world.stripe.do("behave", id=_card(account), outcome="authentication_required")
     account.enable_topup()
     account.cross_threshold()
 

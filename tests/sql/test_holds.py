@@ -117,7 +117,10 @@ def test_more_than_was_held_is_debt_when_the_balance_was_drained_meanwhile(books
 def test_the_overdraft_is_used_before_anything_is_refused_and_nothing_is_dropped_after_it(
     books: Books,
 ) -> None:
-    books.query("update billing.credit_balances set overdraft = %s", 20 * CREDIT)
+    books.query(
+        "update billing.credit_balances set overdraft = %s, status = 'grace', grace_until = now() + interval '1 hour'",
+        20 * CREDIT,
+    )
     books.place(120, "one")
     with books.refused("insufficient_credits"):
         books.place(0.000001)
