@@ -82,6 +82,12 @@ ROWS: dict[tuple[str, str], Row | None] = {
     ("GET", "/api/billing/subscription"): READ,
     ("GET", "/api/billing/payment-methods"): READ,
     ("GET", "/api/billing/auto-topup"): READ,
+    ("GET", "/api/billing/auto-topup/consents"): READ,
+    ("GET", "/api/billing/charges"): READ,
+    ("GET", "/api/billing/purchase-quote"): READ._replace(query="account_id=acme&package_id=credits_100"),
+    ("POST", "/api/billing/auto-topup/preview"): Row(
+        "member", OK, {"account_id": "acme", "enabled": True, "threshold": "50", "amount": "100"}, ""
+    ),
     ("GET", "/api/billing/revenue"): Row(None),
     ("POST", "/api/credits/quote"): Row("member", OK, USE, ""),
     ("POST", "/api/credits/use"): Row(None, OK, USE, ""),

@@ -207,7 +207,12 @@ def purchase(shop: Shop) -> tuple[str, str]:
     """A purchase with a PaymentIntent of its own: payment and intent."""
     world = shop.world
     payment = world.ledger.open_purchase(f"pay_{next(world.ids)}", ACCOUNT, "small", 1, shop.customer)
-    intent = gateway(shop).create_purchase_intent(payment, customer_id=shop.customer, description="100")
+    intent = gateway(shop).create_purchase_intent(
+        payment,
+        customer_id=shop.customer,
+        description="100",
+        metadata=world.app.gateway.sealer.metadata_of(payment, payment_id=payment["id"], topup_id=None),
+    )
     world.ledger.attach_payment_intent(payment["id"], intent["id"])
     return payment["id"], intent["id"]
 

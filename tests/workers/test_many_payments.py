@@ -16,7 +16,7 @@ from tests.workers.test_with_local_stripe import Shop, server, shop
 from workers import reconciliation
 
 __all__ = ["server", "shop"]
-FEW, MANY = 1_000, 3_000
+FEW, MANY = 600, 1_800
 UNPAID_EVERY = 100
 
 
@@ -64,7 +64,9 @@ def test_thousands_that_agree_cost_less_than_two_reads_a_hundred_and_the_memory_
     fill(range(FEW, MANY))
     many_reads, many = run_measured(shop)
     assert many_reads / MANY * 100 < 2
-    assert many_reads - few_reads <= (MANY - FEW) // 100, "a page more for every hundred, and nothing else"
+    assert many_reads - few_reads <= (MANY - FEW) // 100 + 1, (
+        "a page more for every hundred, one for the rest, and nothing else"
+    )
     assert many < 1.5 * few
     assert differences(shop) == []
 
