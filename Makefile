@@ -1,6 +1,6 @@
 # Every target sets up what it needs from Python 3.11 or newer alone.
 .DEFAULT_GOAL := help
-.PHONY: help run demo services test check bench format lint clean setup browser
+.PHONY: help run demo services test check bench format lint clean setup browser screenshots
 SHELL := /bin/sh
 
 # The first Python on PATH that is new enough; PYTHON=… chooses another.
@@ -11,7 +11,7 @@ CODE := shared web workers client local tests bench bin/setup
 STEP = @printf '\n==> %s\n'
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: setup ## everything on embedded defaults, on http://localhost:8000, with demo traffic
 	@$(PY) -m local.run
@@ -51,6 +51,9 @@ format: setup ## format the code and fix what can be fixed
 bench: setup ## benchmarks, written to bench/results.json
 	@$(PY) -m bench
 
+screenshots: setup browser ## pictures of every page, in docs/images and .local/screenshots
+	@$(PY) -m local.screenshots
+
 clean: ## remove everything that the other targets made
 	rm -rf .venv .local .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -60,4 +63,4 @@ setup:
 	@"$(PYTHON)" bin/setup
 
 browser: setup
-	@$(PY) -m tests.support.chromium
+	@$(PY) -m local.chromium

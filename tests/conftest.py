@@ -12,10 +12,11 @@ import psutil
 import pytest
 from _pytest.nodeid import coerce_node_id
 
+from local import chromium
 from local.embedded import Postgres, PostgREST, Redis, SupabaseGateway
 from local.embedded.postgrest import program as install_postgrest
 from shared import migrate
-from tests.support import Cluster, Database, chromium
+from tests.support import Cluster, Database
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = pytest.StashKey[tuple[Path, int]]()

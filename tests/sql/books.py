@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 import pytest
 from psycopg.rows import dict_row
 
+from local.clock import age
 from shared.db import Database as Seam
 from shared.errors import Refused
 from shared.ledger import Ledger
 from shared.models import Hold, Limit
 from tests.support import Database, wait_until
-from tests.support.clock import age
 
 T = TypeVar("T")
 CREDIT = 1_000_000

@@ -17,6 +17,7 @@ import psycopg
 import stripe
 from psycopg.rows import dict_row
 
+from local.clock import age
 from local.stripe.control import Control
 from shared import queue
 from shared.db import PostgresDatabase
@@ -25,7 +26,6 @@ from shared.ledger import Ledger
 from shared.settings import Settings
 from shared.stripe_client import StripeGateway
 from tests.support import Database
-from tests.support.clock import age
 from tests.workers.world import CREDIT, NotingQueue
 from workers import delivery, events, maintenance, purchases, topups
 from workers.app import App

@@ -11,13 +11,13 @@ import psycopg
 from dramatiq.brokers.stub import StubBroker
 from psycopg.rows import dict_row
 
+from local.clock import age
 from shared.db import PostgresDatabase
 from shared.ledger import Ledger
 from shared.queue import Queue
 from shared.settings import Settings
 from shared.stripe_client import StripeGateway
 from tests.support import Database
-from tests.support.clock import age
 from tests.workers.fake_stripe import FakeStripe
 from workers import events, purchases, topups
 from workers.app import App
