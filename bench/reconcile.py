@@ -80,7 +80,10 @@ class _Books:
         with sqlite3.connect(self.stack.directory / "stripe-state", timeout=60) as state:
             bulk.at_stripe(state, "pay_first", self.intent, numbers)
         with self._connect() as connection:
-            bulk.in_books(connection, "pay_first", numbers, 1 if unpaid else 0)
+            if unpaid:
+                bulk.in_books(connection, "pay_first", numbers, 1)
+            else:
+                bulk.as_paid(connection, "pay_first", numbers)
             connection.execute("vacuum analyze billing.payments")
 
     def reconcile(self) -> None:
