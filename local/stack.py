@@ -144,16 +144,18 @@ class Stack:
         """Start everything and wait until web answers."""
         self.services.start()
         self._migrate()
-        commands = procfile()
         for name in self._names:
-            log = self.logs / f"{name}.log"
-            self.programs[name] = Program(name, commands[name], self.environment, log)
-            self.programs[name].start()
+            self.launch(name)
         self._wait_for_web()
         if self._supervise:
             self._watcher = threading.Thread(target=self._watch, daemon=True)
             self._watcher.start()
         return self
+
+    def launch(self, name: str) -> None:
+        """Start a program of the Procfile."""
+        self.programs[name] = Program(name, procfile()[name], self.environment, self.logs / f"{name}.log")
+        self.programs[name].start()
 
     def stop(self) -> None:
         """Stop the programs, all at once, then the services; deletes what is temporary."""

@@ -1,17 +1,14 @@
-"""The pictures of the documents: every page of the navigation has one, and those that are kept are there."""
+"""The pictures of the documents: those that are kept are there, and the folder holds no others."""
 
-from local.screenshots import IMAGES, KEPT, MEMBER_PAGES, OPERATOR_PAGES, WIDTHS, target
-from web.pages.frame import SECTIONS
+from local.screenshots.__main__ import IMAGES, KEPT, WIDTHS, target
+from local.screenshots.month import pages
+from local.screenshots.visits import nobody
 
 BYTES_MAX = 1_200_000
 
 
-def test_every_page_of_the_navigation_is_taken() -> None:
-    assert list(MEMBER_PAGES.values()) == [entry.path for entry in SECTIONS]
-
-
 def test_what_is_kept_is_what_stands_in_the_documents_folder() -> None:
-    names = {*MEMBER_PAGES, *OPERATOR_PAGES, "sign-in"}
+    names = {visit.name for visit in pages(nobody)}
     kept = {path for name in names for width in WIDTHS if (path := target(name, width)).parent == IMAGES}
     assert {path.stem for path in kept} == set(KEPT)
     assert kept == set(IMAGES.glob("*.png"))

@@ -42,10 +42,15 @@ def begin(call: Call, session: Obj, pi: Obj) -> None:
 
 
 def renew(call: Call, id: str, amount: int | None = None, billing_reason: str = "subscription_cycle") -> Obj:
-    """Bill the next cycle, or (`subscription_update`) a proration within this one; answers the invoice."""
+    """Bill the next cycle, or (`subscription_update`) a proration within this one; answers the invoice.
+
+    A subscription that was to end with its cycle ends instead, and is answered itself.
+    """
     subscription = call.get("subscription", id)
     if subscription["status"] not in ("active", "past_due"):
         raise invalid(f"Subscription {id} has a status of {subscription['status']}.")
+    if subscription["cancel_at_period_end"] and billing_reason == "subscription_cycle":
+        return end(call, subscription)
     before = public(subscription)
     item = subscription["items"]["data"][0]
     if billing_reason == "subscription_cycle":
@@ -63,6 +68,36 @@ def renew(call: Call, id: str, amount: int | None = None, billing_reason: str = 
         _collect(call, subscription, invoice)
     call.emit("customer.subscription.updated", subscription, changed(before, subscription))
     return invoice
+
+
+def end_with_cycle(call: Call, subscription: Obj, ends: bool) -> Obj:
+    """Let the subscription end when its cycle does, or go on after all (docs.stripe.com/billing/subscriptions/cancel)."""
+    if subscription["status"] == "canceled":
+        raise invalid("A canceled subscription can only update its cancellation_details and metadata.")
+    before = public(subscription)
+    subscription.update(
+        cancel_at_period_end=ends,
+        cancel_at=subscription["items"]["data"][0]["current_period_end"] if ends else None,
+        canceled_at=call.now() if ends else None,
+        cancellation_details={
+            "comment": None,
+            "feedback": None,
+            "reason": "cancellation_requested" if ends else None,
+        },
+    )
+    call.put(subscription)
+    call.emit("customer.subscription.updated", subscription, changed(before, subscription))
+    return subscription
+
+
+def end(call: Call, subscription: Obj) -> Obj:
+    """The subscription is over now."""
+    now = call.now()
+    subscription.update(status="canceled", canceled_at=subscription["canceled_at"] or now, ended_at=now)
+    subscription["cancellation_details"]["reason"] = "cancellation_requested"
+    call.put(subscription)
+    call.emit("customer.subscription.deleted", subscription)
+    return subscription
 
 
 def _collect(call: Call, subscription: Obj, invoice: Obj) -> None:

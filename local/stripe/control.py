@@ -16,7 +16,7 @@ Banks        POST /_local/behave                {"id": "pm_1 or cus_1", "outcome
              POST /_local/fail_refund           {"id": "re_1"}
              POST /_local/update_card           {"id": "pm_1", "exp_year": 2040}: the card updater
 Stripe       POST /_local/cancel_payment        {"id": "pi_1"}: also one that Checkout made
-             POST /_local/renew                 {"id": "sub_1"}: bill the next cycle
+             POST /_local/renew                 {"id": "sub_1"}: bill the next cycle, or end the plan with it
              POST /_local/emit                  {"type": "any.type", "object": {}}: not validated
              POST /_local/advance               {"seconds": 3600}: the clock of `created`, `expires_at`
              POST /_local/prune_keys            {"key": "k"}, or {} for all idempotency keys

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from flask import Blueprint, redirect, render_template, request
 
-from local.stripe import checkout_flow
+from local.stripe import billing, checkout_flow
 from local.stripe.engine import Engine
 from local.stripe.errors import StripeError
 from local.stripe.resources import checkout, payment_methods
@@ -190,7 +190,8 @@ def _portal_routes(routes: Blueprint, engine: Engine) -> None:
             session = engine.need("billing_portal.session", id)
             methods = engine.store.select("payment_method", "customer = ?", (session["customer"],))
             charges = engine.store.select("charge", "customer = ?", (session["customer"],), limit=20)
-        return render_template("portal.html", session=session, methods=methods, charges=charges)
+            plans = engine.store.select("subscription", "customer = ?", (session["customer"],))
+        return render_template("portal.html", session=session, methods=methods, charges=charges, plans=plans)
 
     @routes.post("/portal/<id>/detach/<method>")
     def detach(id: str, method: str) -> Page:
@@ -200,6 +201,16 @@ def _portal_routes(routes: Blueprint, engine: Engine) -> None:
             if pm["customer"] != session["customer"]:
                 raise StripeError(404, "This card is not here any more.")
             payment_methods.detach(engine.call(), method)
+        return redirect(f"/portal/{id}", 303)
+
+    @routes.post("/portal/<id>/plans/<plan>/<change>")
+    def change_plan(id: str, plan: str, change: str) -> Page:
+        with engine.transaction():
+            session = engine.need("billing_portal.session", id)
+            subscription = engine.need("subscription", plan)
+            if subscription["customer"] != session["customer"] or change not in ("cancel", "keep"):
+                raise StripeError(404, "This plan is not here any more.")
+            billing.end_with_cycle(engine.call(), subscription, change == "cancel")
         return redirect(f"/portal/{id}", 303)
 
     @routes.post("/portal/<id>/add")

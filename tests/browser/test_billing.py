@@ -7,7 +7,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.flow.world import BOUGHT, SIGNUP, THRESHOLD, TOPUP, Account
+from local.scene import THRESHOLD, TOPUP
+from tests.flow.world import BOUGHT, SIGNUP, Account
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 CARD, DECLINED = "4242 4242 4242 4242", "4000 0000 0000 9995"

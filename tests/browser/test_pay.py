@@ -9,8 +9,9 @@ from unittest import mock
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from local.scene import THRESHOLD, TOPUP
 from shared import pay_links
-from tests.flow.world import BOUGHT, SIGNUP, THRESHOLD, TOPUP, Account
+from tests.flow.world import BOUGHT, SIGNUP, Account
 from tests.support import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]

@@ -10,7 +10,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.flow.world import BOUGHT, SIGNUP, THRESHOLD, TOPUP, Account, Load, World
+from local.scene import THRESHOLD, TOPUP
+from tests.flow.world import BOUGHT, SIGNUP, Account, Load, World
 from tests.support import wait_until
 
 pytestmark = pytest.mark.xdist_group("flow-crashes")

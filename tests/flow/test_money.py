@@ -16,8 +16,9 @@ import httpx
 import pytest
 
 from local import buyer
+from local.scene import THRESHOLD, TOPUP
 from shared import queue
-from tests.flow.world import BOUGHT, SIGNUP, THRESHOLD, TOPUP, Account, World
+from tests.flow.world import BOUGHT, SIGNUP, Account, World
 from tests.support import Proc, wait_until
 
 pytestmark = pytest.mark.xdist_group("flow-money")

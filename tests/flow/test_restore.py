@@ -11,9 +11,10 @@ import pytest
 import stripe
 from psycopg import sql
 
+from local.scene import THRESHOLD, TOPUP
 from local.stack import Stack
 from tests.flow.test_reconciliation import books
-from tests.flow.world import BOUGHT, SIGNUP, THRESHOLD, TOPUP, Account, World
+from tests.flow.world import BOUGHT, SIGNUP, Account, World
 from tests.support import wait_until
 
 pytestmark = pytest.mark.xdist_group("flow-restore")
@@ -34,8 +35,8 @@ class Backup:
     """A copy of a running stack's database, as it was at one moment."""
 
     def __init__(self, world: World) -> None:
-        self.name = sql.Identifier(urlsplit(world.settings_url).path[1:])
-        self.url = urlsplit(world.settings_url)._replace(path="/template1").geturl()
+        self.name = sql.Identifier(urlsplit(world.database_url).path[1:])
+        self.url = urlsplit(world.database_url)._replace(path="/template1").geturl()
 
     def take(self) -> None:
         """Nobody may be connected to what is copied, so everybody is thrown out and comes back."""

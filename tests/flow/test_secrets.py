@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from local import buyer
-from tests.flow.world import BOUGHT, SIGNUP, THRESHOLD, TOPUP, World
+from local.scene import THRESHOLD, TOPUP
+from tests.flow.world import BOUGHT, SIGNUP, World
 from tests.support import wait_until
 
 pytestmark = pytest.mark.xdist_group("flow-money")
@@ -35,7 +36,7 @@ def test_no_secret_in_any_log(world: World) -> None:
     assert {"web.log", "payments.log", "worker.log", "scheduler.log"} <= set(texts)
     secrets = [value for name, value in world.stack.settings.items() if name.endswith(("_KEY", "_SECRET"))]
     passwords = [
-        world.settings_url.split(":")[2].split("@")[0],
+        world.database_url.split(":")[2].split("@")[0],
         world.stack.settings["REDIS_URL"].split(":")[2].split("@")[0],
     ]
     for name, text in texts.items():

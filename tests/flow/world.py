@@ -10,48 +10,38 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import Any, Self
+from typing import Self
 
 import httpx
 import psycopg
-from psycopg.rows import dict_row
 from redis import Redis
 
-from local.api import Api, StripeControl
 from local.embedded import EmbeddedError, Guarded
+from local.scene import THRESHOLD, Place, Scene
 from local.stack import Stack
 from shared import db, queue
 from shared.ledger import Ledger
-from shared.settings import Settings
 from tests.support import wait_until
-from web.api.auto_topup import CONSENT_TEXT_VERSION
 
 SIGNUP = 50
 BOUGHT = 100
-THRESHOLD = 50
-TOPUP = 100
 STRAGGLER_SECONDS = 5
 """Longer than any fault of these tests holds a request that is executed in the end."""
 _numbers = itertools.count(1)
 
 
-class World:
+class World(Scene):
     """One stack, its local Stripe, and what looks at it from outside."""
 
     def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        self.settings = Settings.model_validate(stack.settings)
-        self.stripe = StripeControl(stack.settings["STRIPE_API_BASE"])
+        super().__init__(stack, "flow")
         self.redis = Redis.from_url(stack.settings["REDIS_URL"])
         self.queue = queue.Queue(queue.make_broker(self.settings, timeout_seconds=2))
-        self.ledger = Ledger(db.connect(self.settings, pool_size=2))
-        scopes = "accounts,spend,usage,price,read,admin"
-        self.key = stack.flask("api-keys", "create", "--name", "flow", "--scopes", scopes).split()[-1]
 
     def close(self) -> None:
         self.queue.broker.close()
         self.redis.close()
-        self.ledger.database.close()
+        super().close()
 
     def reconnect(self) -> None:
         """After the database was replaced under the same name."""
@@ -64,22 +54,10 @@ class World:
             return httpx.get(f"{self.stack.url}/healthz").status_code == 200
         return False
 
-    def query(self, statement: str, *values: object) -> list[dict[str, Any]]:
-        with (
-            psycopg.connect(self.settings_url, autocommit=True, row_factory=dict_row) as connection,
-            connection.cursor() as cursor,
-        ):
-            cursor.execute(statement, values)
-            return cursor.fetchall() if cursor.description else []
-
-    @property
-    def settings_url(self) -> str:
-        return self.stack.settings["DATABASE_URL"]
-
     @contextmanager
     def holding(self, statement: str, *values: object) -> Iterator[None]:
         """Row locks, as long as the block lasts."""
-        with psycopg.connect(self.settings_url) as connection:
+        with psycopg.connect(self.database_url) as connection:
             connection.execute(statement, values)
             yield
             connection.rollback()
@@ -151,63 +129,16 @@ class World:
         assert self.stripe.look("violations") == []
 
 
-class Account:
-    """One account, as its platform and its owner use it. Balances are credits."""
+class Account(Place):
+    """One account, what tests ask about it and wait for."""
 
-    def __init__(self, world: World, account_id: str) -> None:
-        self.world = world
-        self.id = account_id
-        self.api = Api(world.stack.url, world.key, account_id)
-        self._spends = itertools.count(1)
-
-    @property
-    def balance(self) -> Decimal:
-        return self.api.available()
-
-    @property
-    def customer(self) -> str:
-        found = self.world.query(
-            "select stripe_customer_id from billing.customers where account_id = %s", self.id
-        )
-        return str(found[0]["stripe_customer_id"])
-
-    @property
-    def topups(self) -> list[dict[str, Any]]:
-        return self.world.query(
-            "select * from billing.topups where account_id = %s order by created_at", self.id
-        )
+    world: World
 
     def grants(self, kind: str) -> int:
         found = self.world.query(
             "select count(*) as n from billing.credit_lots where account_id = %s and kind = %s", self.id, kind
         )
         return int(found[0]["n"])
-
-    def checkout(self, package: str = "credits_100") -> dict[str, Any]:
-        answer: dict[str, Any] = self.api.post("/api/billing/checkout-sessions", package_id=package)
-        return answer
-
-    def session_id(self, checkout: dict[str, Any]) -> str:
-        return str(checkout["url"]).rsplit("/", 1)[-1]
-
-    def pay(self, checkout: dict[str, Any]) -> None:
-        """Pay at the local Stripe as the page's form does."""
-        self.world.stripe.do(f"checkout/{self.session_id(checkout)}/pay")
-
-    def enable_topup(self, **changes: Any) -> None:
-        wanted: dict[str, Any] = {
-            "enabled": True,
-            "threshold": str(THRESHOLD),
-            "amount": str(TOPUP),
-            "caps": {"day": {"amount": 10000, "currency": "usd"}, "per_hour": 10},
-            "consent": {"text_version": CONSENT_TEXT_VERSION},
-        }
-        self.api.put("/api/billing/auto-topup", **(wanted | changes))
-
-    def spend(self, amount: int | str, spend_id: str | None = None) -> httpx.Response:
-        return self.api.try_post(
-            "/api/credits/use", id=spend_id or f"spend-{next(self._spends)}", amount=str(amount)
-        )
 
     def cross_threshold(self) -> None:
         """From the start's 150 credits to the threshold's 50."""

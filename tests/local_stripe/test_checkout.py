@@ -319,3 +319,35 @@ def test_the_portal_lists_adds_and_removes_cards(
     assert [m.card.last4 for m in client.v1.customers.payment_methods.list(customer.id).data if m.card] == [
         "4444"
     ]
+
+
+def test_a_plan_canceled_in_the_portal_ends_with_its_cycle_unless_it_is_kept(
+    client: Client, customer: stripe.Customer, server: LocalStripe, endpoint: Endpoint
+) -> None:
+    plan = str(server.control.pay_checkout(subscribe(client, customer))["subscription"])
+    portal = client.v1.billing_portal.sessions.create({"customer": customer.id}).url
+    requests.post(f"{portal}/plans/{plan}/cancel", timeout=5)
+    leaving = client.v1.subscriptions.retrieve(plan)
+    end = leaving["items"]["data"][0]["current_period_end"]
+    assert (leaving.status, leaving.cancel_at_period_end, leaving.cancel_at) == ("active", True, end)
+    assert "ends with this cycle" in requests.get(portal, timeout=5).text
+    requests.post(f"{portal}/plans/{plan}/keep", timeout=5)
+    assert client.v1.subscriptions.retrieve(plan).cancel_at is None
+    client.v1.subscriptions.update(plan, {"cancel_at_period_end": True})
+    charged = server.control.charges(customer.id)
+    assert server.control.renew(plan)["status"] == "canceled"
+    assert server.control.charges(customer.id) == charged
+    wait_until(lambda: "customer.subscription.deleted" in endpoint.types())
+    with pytest.raises(stripe.InvalidRequestError, match="canceled subscription"):
+        client.v1.subscriptions.update(plan, {"cancel_at_period_end": False})
+
+
+def test_somebody_elses_plan_is_not_in_the_portal(
+    client: Client, customer: stripe.Customer, server: LocalStripe
+) -> None:
+    plan = server.control.pay_checkout(subscribe(client, customer))["subscription"]
+    other = client.v1.customers.create({"email": "other@example.com"})
+    portal = client.v1.billing_portal.sessions.create({"customer": other.id}).url
+    assert "Cancel plan" not in requests.get(portal, timeout=5).text
+    assert requests.post(f"{portal}/plans/{plan}/cancel", timeout=5).status_code == 404
+    assert not client.v1.subscriptions.retrieve(str(plan)).cancel_at_period_end

@@ -1,10 +1,12 @@
-"""Reading subscriptions, invoices and invoice payments; Checkout and renewals make them (`billing.py`)."""
+"""Subscriptions, invoices and invoice payments; Checkout and renewals make them (`billing.py`)."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from local.stripe import billing
 from local.stripe.engine import Call
+from local.stripe.errors import invalid
 from local.stripe.lists import page, whole
 from local.stripe.routing import route
 from local.stripe.store import Obj
@@ -66,10 +68,16 @@ def list_subscriptions(call: Call) -> Obj:
 
 @route("delete", "/v1/subscriptions/{subscription_exposed_id}")
 def cancel_subscription(call: Call, subscription_exposed_id: str) -> Obj:
+    return billing.end(call, call.get("subscription", subscription_exposed_id))
+
+
+@route("post", "/v1/subscriptions/{subscription_exposed_id}")
+def update_subscription(call: Call, subscription_exposed_id: str) -> Obj:
+    """Only whether it ends with its cycle, which is what a customer changes in the portal."""
     subscription = call.get("subscription", subscription_exposed_id)
-    now = call.now()
-    subscription.update(status="canceled", canceled_at=now, ended_at=now)
-    subscription["cancellation_details"]["reason"] = "cancellation_requested"
-    call.put(subscription)
-    call.emit("customer.subscription.deleted", subscription)
-    return subscription
+    others = sorted(set(call.params) - {"cancel_at_period_end", "expand"})
+    if others:
+        raise invalid(f"The local Stripe does not change {', '.join(others)} of a subscription.", others[0])
+    if "cancel_at_period_end" not in call.params:
+        return subscription
+    return billing.end_with_cycle(call, subscription, call.params["cancel_at_period_end"])
