@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from flask import Flask
@@ -47,7 +47,19 @@ def kind(name: str) -> str:
 
 
 def instant(text: str) -> str:
-    """A time for a tooltip: "2026-11-20 20:53:25 UTC"."""
+    """A time for people: "20 Nov 2026, 20:53 UTC"."""
+    return datetime.fromisoformat(text).astimezone(UTC).strftime("%-d %b %Y, %H:%M UTC")
+
+
+def day(moment: str | date) -> str:
+    """A day, or that of a time: "20 Nov 2026"."""
+    if isinstance(moment, str):
+        moment = datetime.fromisoformat(moment).astimezone(UTC)
+    return moment.strftime("%-d %b %Y")
+
+
+def exact(text: str) -> str:
+    """A time to compare with logs: "2026-11-20 20:53:25 UTC"."""
     return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
@@ -63,7 +75,7 @@ def ago(text: str) -> str:
         return f"{seconds // _HOUR:.0f} h ago"
     if seconds < 7 * _DAY:
         return f"{seconds // _DAY:.0f} d ago"
-    return moment.astimezone(UTC).strftime("%d %b %Y")
+    return day(text)
 
 
 def runway(days: float | None) -> str | None:
@@ -115,6 +127,8 @@ def register(app: Flask) -> None:
         "signed": signed,
         "kind": kind,
         "instant": instant,
+        "day": day,
+        "exact": exact,
         "ago": ago,
         "runway": runway,
         "share": share,

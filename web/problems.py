@@ -84,7 +84,8 @@ def answer_error(error: RefillError) -> Response:
     return response
 
 
-def _answer_http(error: HTTPException) -> Response:
+def answer_http(error: HTTPException) -> Response:
+    """What a caller is told of an error of HTTP's own."""
     if error.response is not None or error.code is None or error.code < HTTPStatus.BAD_REQUEST:
         return error.get_response()  # type: ignore[return-value]  # a redirect
     detail = _HTTP_DETAILS.get(error.code, error.description or HTTPStatus(error.code).phrase)
@@ -105,5 +106,5 @@ def _answer_unexpected(error: Exception) -> Response:
 def register(app: Flask) -> None:
     """Every error of the app becomes a problem document."""
     app.register_error_handler(RefillError, answer_error)
-    app.register_error_handler(HTTPException, _answer_http)
+    app.register_error_handler(HTTPException, answer_http)
     app.register_error_handler(Exception, _answer_unexpected)

@@ -11,15 +11,18 @@ from shared.settings import Settings
 
 POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; "
-    "base-uri 'none'; form-action 'self' https://checkout.stripe.com{stripe}; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'self' {stripe}; frame-ancestors 'none'"
 )
 
-# By docs.stripe.com/security/guide#content-security-policy; only the page that confirms a payment has it.
-STRIPE_SCRIPT, STRIPE_FRAMES, STRIPE_API = (
-    "https://js.stripe.com",
-    "https://js.stripe.com https://hooks.stripe.com",
-    "https://api.stripe.com",
-)
+# Chrome and Safari hold a form's redirects to form-action as well (github.com/w3c/webappsec-csp/issues/8), and forms lead
+# to Checkout and to the Billing Portal.
+STRIPE_PAGES = "https://checkout.stripe.com https://billing.stripe.com"
+
+# By docs.stripe.com/security/guide#content-security-policy; only pages with Stripe's forms have it.
+STRIPE_SCRIPT = "https://js.stripe.com"
+STRIPE_SCRIPTS = f"{STRIPE_SCRIPT} https://*.js.stripe.com"
+STRIPE_FRAMES = f"{STRIPE_SCRIPTS} https://hooks.stripe.com"
+STRIPE_API = "https://api.stripe.com"
 # Stripe.js is published under the name of its API release; never in a bundle (docs.stripe.com/js/including).
 STRIPE_JS = f"{stripe.api_version.rpartition('.')[2]}/stripe.js"
 
@@ -29,22 +32,24 @@ def stripe_js(settings: Settings) -> str:
     return f"{settings.stripe_api_base or STRIPE_SCRIPT}/{STRIPE_JS}"
 
 
+def policy(settings: Settings) -> str:
+    """The policy of every page: this server alone, and forms that lead to Stripe."""
+    return POLICY.format(stripe=settings.stripe_api_base or STRIPE_PAGES)
+
+
 def payment_policy(settings: Settings) -> str:
-    """The policy of the page with Stripe.js: the strict one, and Stripe's origins."""
+    """The policy of the pages with Stripe.js: the strict one, and Stripe's origins."""
     local = settings.stripe_api_base
-    policy = POLICY.format(stripe=f" {local}" if local else "")
     return (
-        policy.replace("script-src 'self'", f"script-src 'self' {local or STRIPE_SCRIPT}")
+        policy(settings).replace("script-src 'self'", f"script-src 'self' {local or STRIPE_SCRIPTS}")
         + f"; frame-src {local or STRIPE_FRAMES}; connect-src 'self' {local or STRIPE_API}"
     )
 
 
 def register(app: Flask, settings: Settings) -> None:
     """Headers on every answer; secure cookies in production; whose address counts behind proxies."""
-    # A form that is answered by a redirect to Checkout needs Checkout's origin in form-action.
-    local_stripe = f" {settings.stripe_api_base}" if settings.stripe_api_base else ""
     headers = [
-        ("Content-Security-Policy", POLICY.format(stripe=local_stripe)),
+        ("Content-Security-Policy", policy(settings)),
         ("X-Content-Type-Options", "nosniff"),
         ("X-Frame-Options", "DENY"),
         ("Referrer-Policy", "same-origin"),

@@ -72,7 +72,7 @@ def test_every_movement_is_told_in_words_with_its_links(
     for text in (
         "Sign-up credits", "A gift, nothing was charged",
         "Bought", "$5.00 paid", '<a href="https://pay.stripe.com/receipt_1" rel="noopener">Receipt</a>',
-        "by scout for ada, from ", 'href="/billing/usage?only=run&amp;name=r%261&amp;by=action"',
+        "by scout for ada, out of sign-up credits", 'href="/billing/usage?only=run&amp;name=r%261&amp;by=action"',
         "3 events of chat", "2 events<", "Credits taken by support",
     ):  # fmt: skip
         assert text in page, text

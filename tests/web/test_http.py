@@ -27,6 +27,7 @@ from tests.support import Database, free_port
 from tests.web.conftest import ALL_SCOPES, KeyMaker, make_settings
 from web import create_app
 from web.endpoints import REGISTRY
+from web.security import payment_policy
 
 CHECKS = (
     checks.not_a_server_error,
@@ -70,6 +71,28 @@ def test_every_answer_carries_the_security_headers(client: FlaskClient, path: st
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "same-origin"
     assert "Strict-Transport-Security" not in headers
+
+
+def test_production_lets_forms_lead_to_stripes_pages_and_stripe_js_to_its_own_frames(
+    dsn: str, redis_url: str
+) -> None:
+    settings = make_settings(dsn, redis_url, REFILL_ENV="production", BASE_URL="https://refill.example")
+    policy = create_app(settings).test_client().get("/billing").headers["Content-Security-Policy"]
+    assert "form-action 'self' https://checkout.stripe.com https://billing.stripe.com;" in policy
+    assert "js.stripe.com" not in policy
+    paying = payment_policy(settings)
+    assert "script-src 'self' https://js.stripe.com https://*.js.stripe.com;" in paying
+    assert "frame-src https://js.stripe.com https://*.js.stripe.com https://hooks.stripe.com;" in paying
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_unknown_addresses_are_pages_where_pages_are(client: FlaskClient, method: str) -> None:
+    for path in ("/billing/nothing", "/ops/nothing", "/sign-in/nothing"):
+        answer = getattr(client, method)(path)
+        assert (answer.status_code, answer.mimetype) == (404, "text/html")
+        assert "There is no such page" in answer.text
+    assert getattr(client, method)("/api/nothing").mimetype == "application/problem+json"
+    assert client.get("/billing/auto-topup/off").mimetype == "text/html"
 
 
 def test_production_has_hsts_and_secure_cookies_and_no_local_login(dsn: str, redis_url: str) -> None:

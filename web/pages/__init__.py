@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+
 from flask import Flask, redirect
 
+from shared import pay_links
 from shared.settings import Settings
 from web import formats
 from web.pages import (
@@ -11,6 +14,7 @@ from web.pages import (
     billing,
     buy,
     cards,
+    errors,
     history,
     limits,
     members,
@@ -33,6 +37,7 @@ def register(app: Flask, settings: Settings) -> None:
     app.config["WTF_CSRF_CHECK_DEFAULT"] = False
     csrf.init_app(app)
     formats.register(app)
+    app.jinja_env.globals["pay_link"] = functools.partial(pay_links.pay_url, settings)
     pages = (
         billing,
         buy,
@@ -53,4 +58,5 @@ def register(app: Flask, settings: Settings) -> None:
     if settings.operators:
         for blueprint in ops.BLUEPRINTS:
             app.register_blueprint(blueprint)
+    errors.register_unrouted(app)
     app.add_url_rule("/", "home", lambda: redirect("/billing"))

@@ -35,8 +35,8 @@ def overview() -> str:
         **_state(account_id),
         used=used,
         by=by,
-        by_day=usage.points(used["groups"]["day"], others=False),
-        by_name=usage.points(used["groups"][by], others=True),
+        by_day=usage.by_day(used["groups"]["day"]),
+        by_name=usage.by_name(used["groups"][by]),
         dimensions=usage.DIMENSIONS,
         packages=services().ledger.list_packages(),
     )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 
-from flask import Blueprint, Response, make_response, render_template, request
+from flask import Blueprint, Flask, Response, make_response, render_template, request
 from flask_wtf.csrf import CSRFError  # type: ignore[import-untyped]  # it has no types
 from werkzeug.exceptions import HTTPException
 
 from shared.errors import RefillError, Refused, Transient
+from web import problems
 from web.pages import sign_in_page
 
 UNAUTHORIZED = 401
+PAGES = ("/billing", "/ops", "/sign-in")
 
 log = logging.getLogger(__name__)
 _TITLES = {
@@ -27,6 +29,16 @@ def register(blueprint: Blueprint) -> None:
     blueprint.register_error_handler(CSRFError, _stale_form)
     blueprint.register_error_handler(HTTPException, _http)
     blueprint.register_error_handler(Exception, _unexpected)
+
+
+def register_unrouted(app: Flask) -> None:
+    """An address that nobody serves answers with a page where pages are, and with a problem document elsewhere."""
+
+    def answer(error: HTTPException) -> Response:
+        return _http(error) if request.path.startswith(PAGES) else problems.answer_http(error)
+
+    for code in (404, 405):
+        app.register_error_handler(code, answer)
 
 
 def _page(status: int, title: str, detail: str, code: str = "") -> Response:
@@ -56,6 +68,8 @@ def _stale_form(_error: HTTPException) -> Response:
 
 
 def _http(error: HTTPException) -> Response:
+    if error.code == 404:  # noqa: PLR2004
+        return _page(404, "There is no such page", "The address may be old, or have a typing error.")
     return _page(error.code or 500, error.name, error.description or "")
 
 

@@ -41,8 +41,8 @@ def _usage(row: dict[str, Any]) -> Explained:
     who += [f"for {used['member_id']}"] if used["member_id"] else []
     who += [f"in {used['department_id']}"] if used["department_id"] else []
     why = ", ".join(filter(None, (" ".join(who), _from_lots(row))))
-    links = [Link(_usage_url("run", used["run_id"]), "Run")] if used["run_id"] else []
-    links += [Link(_usage_url("agent", used["agent"]), "Usage of this agent")] if used["agent"] else []
+    links = [Link(_usage_url("run", used["run_id"]), "This run")] if used["run_id"] else []
+    links += [Link(_usage_url("agent", used["agent"]), "This agent")] if used["agent"] else []
     return Explained(what, why or None, links)
 
 
@@ -76,8 +76,7 @@ def _adjusted(row: dict[str, Any]) -> Explained:
 
 
 def _expired(row: dict[str, Any]) -> Explained:
-    what = f"Expired credits of {_lots(row) or 'a lot'}"
-    return Explained(what, "They were not used in time", [])
+    return Explained(f"Expired {_lots(row) or 'credits'}", "They were not used in time", [])
 
 
 def _reversed(row: dict[str, Any]) -> Explained:
@@ -97,20 +96,25 @@ def _reversed(row: dict[str, Any]) -> Explained:
 
 
 def _lots(row: dict[str, Any]) -> str:
-    """The kinds of lots that it drew from, each once."""
+    """The kinds of lots that it drew from, each once: "bought and auto top-up credits"."""
     kinds = dict.fromkeys(draw["kind"] for draw in row["draws"] if draw["credits"] < 0)
-    return " and ".join(kind_in_words(kind).lower() for kind in kinds)
+    return (
+        " and ".join(_LOTS.get(kind, kind_in_words(kind).lower()) for kind in kinds) + " credits"
+        if kinds
+        else ""
+    )
 
 
 def _from_lots(row: dict[str, Any]) -> str | None:
     lots = _lots(row)
-    return f"from {lots}" if lots else None
+    return f"out of {lots}" if lots else None
 
 
 def _usage_url(only: str, name: str) -> str:
     return "/billing/usage?" + urlencode({"only": only, "name": name, "by": "action"})
 
 
+_LOTS = {"purchase": "bought", "signup": "sign-up", "adjustment": "corrected"}
 _TOLD = {
     "usage": _usage,
     "purchase": _paid,

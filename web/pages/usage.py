@@ -15,7 +15,7 @@ from shared.usage_models import Grouped, UsageGroup, UsageSummary
 from web.api.periods import today
 from web.api.statement import month_of
 from web.api.usage_summary import NAMES_IN_CSV, csv_response
-from web.formats import credits_text
+from web.formats import credits_text, day
 from web.pages import frame
 from web.pages.visitors import visitor
 from web.services import services
@@ -66,10 +66,15 @@ def dimension_of(text: str | None) -> UsageGroup:
     raise Refused("Usage is shown by agent, action, member, department or run.")
 
 
-def points(rows: Grouped, *, others: bool) -> list[dict[str, Any]]:
-    """What a chart draws: name, credits as a number for the length, and as text for people."""
-    data = [row for row in rows["data"] if row["credits"]] if others else rows["data"]
-    shown = data[:SLICES_MAX] if others and len(data) > SLICES_MAX + 1 else data
+def by_day(rows: Grouped) -> list[dict[str, Any]]:
+    """What a chart of days draws."""
+    return [_point(day(dt.date.fromisoformat(str(row["name"]))), row["credits"]) for row in rows["data"]]
+
+
+def by_name(rows: Grouped) -> list[dict[str, Any]]:
+    """What a chart of names draws: name, credits as a number for the length, and as text for people."""
+    data = [row for row in rows["data"] if row["credits"]]
+    shown = data[:SLICES_MAX] if len(data) > SLICES_MAX + 1 else data
     found = [_point(row["name"] or "Not named", row["credits"]) for row in shown]
     left = sum(row["credits"] for row in data[len(shown) :]) + rows["rest"]["credits"]
     return [*found, _point("All others", left)] if left else found
@@ -87,8 +92,8 @@ def usage() -> str:
         choice=choice,
         found=found,
         grouped=grouped,
-        by_day=points(found["groups"]["day"], others=False),
-        by_name=points(grouped, others=True),
+        by_day=by_day(found["groups"]["day"]),
+        by_name=by_name(grouped),
         dimensions=DIMENSIONS,
         periods=PERIODS,
         this_month=f"{today():%Y-%m}",

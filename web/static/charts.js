@@ -17,7 +17,8 @@
 
   function bars(points, ink) {
     const number = { callback: (value) => value.toLocaleString("en-US"), color: ink.text, maxTicksLimit: 5 };
-    const day = { color: ink.text, maxRotation: 0, autoSkipPadding: 12, callback: (_, index) => points[index].name.slice(5) };
+    // Without the year, which all of them share.
+    const day = { color: ink.text, maxRotation: 0, autoSkipPadding: 12, callback: (_, index) => points[index].name.replace(/ \d+$/, "") };
     return {
       type: "bar",
       data: datasets(points, { backgroundColor: ink.bar, borderRadius: 3, maxBarThickness: 40 }),

@@ -1,0 +1,132 @@
+"""What the overview says in each state of an account: what is wrong, what is charged next, and the way on."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from shared.ledger import Ledger
+from tests.support import Database
+from tests.web.browsing import rows
+from tests.web.test_account_pages import owner
+
+__all__ = ["owner"]
+CREDIT = 1_000_000
+CAPS = {"day": 10_000, "month": 50_000, "per_hour": 3, "currency": "usd"}
+TOPUP = {"enabled": True, "threshold": 50 * CREDIT, "mode": "fixed", "credits": 100 * CREDIT, "caps": CAPS}
+
+
+def card_of(page: str, heading: str) -> str:
+    """The words of a card."""
+    found = re.search(rf"<section[^>]*>(?:(?!</section>).)*<h2[^>]*>{heading}.*?</section>", page, re.DOTALL)
+    assert found is not None, heading
+    return " ".join(re.sub(r"<[^>]+>", " ", found[0]).split())
+
+
+def notices(page: str) -> str:
+    """The words of the notices above the cards."""
+    found = re.search(r'<div id="live".*?<div class="columns">', page, re.DOTALL)
+    assert found is not None
+    return " ".join(re.sub(r"<[^>]+>", " ", found[0]).split())
+
+
+@pytest.fixture
+def charged(ledger: Ledger, acme: str, database: Database) -> Any:
+    """Opens an automatic charge and puts it in a state."""
+
+    def make(state: str) -> None:
+        ledger.link_customer(acme, "cus_acme")
+        rows(
+            database,
+            "update billing.customers set default_payment_method = 'pm_1',"
+            ' card = \'{"brand": "visa", "last4": "4242"}\' where account_id = \'acme\' returning 1',
+        )
+        ledger.set_auto_topup(acme, TOPUP | {"text_version": "2026-11"}, "tests")
+        ledger.spend_credits(acme, {"id": "crossing", "amount": 60 * CREDIT})
+        ledger.open_topup(acme, "top_1", "pay_1")
+        assert rows(database, f"update billing.topups set state = '{state}' returning 1") == [(1,)]
+
+    return make
+
+
+def test_a_charge_that_waits_for_the_card_holder_has_its_link_everywhere(
+    owner: FlaskClient, charged: Any, database: Database
+) -> None:
+    charged("action_required")
+    rows(
+        database,
+        "update billing.auto_topup_settings set paused_reason = 'authentication_required' returning 1",
+    )
+    for path in ("/billing", "/billing/live", "/billing/auto-topup"):
+        page = owner.get(path).text
+        links = re.findall(r'href="http://localhost:8000(/billing/pay/[^"]+)"', page)
+        assert links, path
+        assert "Needs you" in page
+    page = owner.get("/billing").text
+    assert "confirm $5.00" in notices(page)
+    assert "once a card holder confirms it" in card_of(page, "Charged next")
+    assert "only when you buy" not in page
+
+
+@pytest.mark.parametrize("state", ["open", "processing", "unknown"])
+def test_a_charge_under_way_is_what_is_charged_next(owner: FlaskClient, charged: Any, state: str) -> None:
+    charged(state)
+    said = card_of(owner.get("/billing").text, "Charged next")
+    assert "$5.00 for 100 credits is being charged now to Visa •••• 4242" in said
+
+
+def test_a_charge_that_is_held_back_says_until_when_and_why(
+    owner: FlaskClient, charged: Any, database: Database
+) -> None:
+    charged("declined")
+    rows(
+        database,
+        "update billing.auto_topup_settings set next_attempt_at = '2031-02-03 04:05:06+00', waiting_reason = 'cap_day'"
+        " returning 1",
+    )
+    said = card_of(owner.get("/billing").text, "Charged next")
+    assert "$5.00 3 Feb 2031, 04:05 UTC at the earliest, since the cap for a day is reached" in said
+
+
+def test_an_account_without_credits_lasts_no_longer(owner: FlaskClient, ledger: Ledger, acme: str) -> None:
+    ledger.spend_credits(acme, {"id": "all", "amount": 100 * CREDIT})
+    page = owner.get("/billing").text
+    assert "No credits left." in notices(page)
+    assert "Lasts nothing left" in card_of(page, "Available credits")
+
+
+def test_credits_that_running_work_holds_are_not_called_spent(
+    owner: FlaskClient, ledger: Ledger, acme: str
+) -> None:
+    ledger.place_hold(acme, {"id": "run", "amount": 100 * CREDIT})
+    assert "Running work holds every credit." in notices(owner.get("/billing").text)
+
+
+def test_an_account_in_which_nothing_happened_is_not_told_off(
+    owner: FlaskClient, ledger: Ledger, database: Database
+) -> None:
+    ledger.open_account("fresh", "Fresh", None, None, 0, "tests")
+    user = ledger.list_members("acme")[0]["user_id"]
+    ledger.set_member("fresh", user, "owner", "tests")
+    rows(database, "update billing.member_sessions set account_id = 'fresh' returning 1")
+    said = notices(owner.get("/billing").text)
+    assert "No credits yet." in said
+    assert "refused" not in said
+
+
+def test_a_disputed_account_is_led_to_the_payment(
+    owner: FlaskClient, ledger: Ledger, acme: str, database: Database
+) -> None:
+    ledger.link_customer(acme, "cus_acme")
+    ledger.open_purchase("pay_1", acme, "credits_100", 1, "cus_acme")
+    rows(database, "update billing.credit_balances set status = 'paused' returning 1")
+    rows(
+        database,
+        "insert into billing.payment_reversals (id, account_id, payment_id, kind, amount, status, is_taken, is_open,"
+        " occurred_at) values ('du_1', 'acme', 'pay_1', 'dispute', 500, 'needs_response', true, true, now()) returning 1",
+    )
+    page = owner.get("/billing").text
+    assert 'href="/billing/payments">See the payment' in page
