@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -93,6 +94,27 @@ def runway(days: float | None) -> str | None:
     )
 
 
+def standing(balance: Mapping[str, Any]) -> tuple[str, str]:
+    """How an account stands, as the look of a badge and a word."""
+    if balance["status"] == "paused":
+        return "bad", "Paused"
+    if balance["status"] == "grace":
+        return "warn", "Grace period"
+    if not balance["available"]:
+        return "bad", "Out of credits"
+    return ("warn", "Low") if balance["low"] else ("good", "Active")
+
+
+def expiring(lots: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The day on which the next credits expire, as `at`, and how many micro-credits that are; None when none ever do."""
+    ends = [(day(lot["expires_at"]), lot) for lot in lots if lot["expires_at"] and lot["remaining"]]
+    first = min(ends, key=lambda end: end[1]["expires_at"], default=None)
+    if first is None:
+        return None
+    credits = sum(lot["remaining"] for end, lot in ends if end == first[0])
+    return {"at": first[1]["expires_at"], "credits": credits}
+
+
 def provider(name: str) -> str:
     """A provider's name as it writes it itself."""
     return {"github": "GitHub", "gitlab": "GitLab", "linkedin_oidc": "LinkedIn"}.get(name, name.capitalize())
@@ -131,6 +153,9 @@ def register(app: Flask) -> None:
         "exact": exact,
         "ago": ago,
         "runway": runway,
+        "standing": standing,
+        "expiring": expiring,
+        "reversal": reasons.reversal_in_words,
         "share": share,
         "prose": prose,
         "provider": provider,

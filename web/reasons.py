@@ -53,3 +53,22 @@ _WORDS = {
 def in_words(code: str | None) -> str:
     """The reason behind a code, to follow a colon; a code that nobody foresaw is the bank's plain no."""
     return _WORDS.get(code or "", "the bank declined it")
+
+
+# What Stripe calls them is written for the seller (docs.stripe.com/api/disputes/object, /api/refunds/object).
+_REVERSALS = {
+    ("refund", "pending"): "on its way",
+    ("refund", "requires_action"): "on its way",
+    ("refund", "succeeded"): "the money is on its way to the card",
+    ("refund", "failed"): "it did not go through; the credits are back",
+    ("refund", "canceled"): "it was called off; the credits are back",
+    ("dispute", "won"): "decided: the payment stands and the credits are back",
+    ("dispute", "lost"): "decided: the bank gave the money back",
+    ("dispute", "warning_closed"): "closed: the payment stands",
+    ("dispute", "prevented"): "settled with the bank",
+}
+
+
+def reversal_in_words(kind: str, status: str) -> str:
+    """How a refund or a dispute stands, for whoever paid."""
+    return _REVERSALS.get((kind, status), "the bank is deciding" if kind == "dispute" else "on its way")

@@ -25,6 +25,8 @@ from web.sign_in import Grant, SignIn
 from web.tokens import IdentityUnavailable, Tokens
 
 ID = "sid"
+CSRF_FIELD = "csrf_token"
+"""Where Flask-WTF keeps what the tokens of forms are made from."""
 LOCAL_MODES = ("local", "test")
 WAIT_SECONDS = 5.0
 POLL_SECONDS = 0.1
@@ -71,8 +73,11 @@ class Sessions:
         return None
 
     def switch(self, account_id: str) -> None:
-        """Brings another account into view."""
+        """Brings another account into view. Forms that were open in other windows are worth nothing any more: they would
+        act on an account that they do not show.
+        """
         self._ledger.switch_session(keys.session_hash(cookie[ID]), account_id)
+        cookie.pop(CSRF_FIELD, None)
 
     def close(self) -> None:
         """Signs out, here for certain and at Supabase if it answers: a token that it issued ends within the hour."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from local.screenshots import states
 from local.stack import Stack
 from shared.keys import local_operator_id
 from tests.browser.front_end import FrontEnd, serving
@@ -27,6 +28,7 @@ def world(front_end: FrontEnd) -> Iterator[World]:
         "SIGNUP_CREDITS": str(SIGNUP),
         "OPERATORS": local_operator_id(),
         "ALLOWED_ORIGINS": front_end.origin,
+        "GRACE_HOURS": str(states.GRACE_HOURS),
     }
     with Stack(settings=settings, supervise=False) as stack:
         world = World(stack)

@@ -16,6 +16,7 @@ OURS = re.compile(r"/$|/(billing|sign-in|ops|docs)(/|$)")
 NO_DOCUMENT = {
     "/": "a redirect",
     "/billing/live": "a part of the overview",
+    "/billing/balance": "a part of every page",
     "/billing/pay/<token>/done": "looks like /billing/success",
     "/billing/payment-methods/added/<intent_id>": "a redirect",
     "/sign-in/callback": "a redirect, or the sign-in page",
@@ -75,9 +76,9 @@ def fill(account: Account) -> dict[str, str]:
         "/billing/failure": f"/billing/failure?payment={payment}",
         "/billing/pay/<token>": _pay_path(account),
         "/billing/buy/<payment_id>": _order_path(account),
-        "/billing/auto-topup/review": f"/billing/auto-topup/review?{REVIEWED}&card={_card(account)}",
+        "/billing/auto-topup/review": f"/billing/auto-topup/review?{REVIEWED}&card={account.card}",
         "/billing/payment-methods/add/<intent_id>": f"/billing/payment-methods/add/{_setup(account)}",
-        "/billing/payment-methods/<method_id>/remove": f"/billing/payment-methods/{_card(account)}/remove",
+        "/billing/payment-methods/<method_id>/remove": f"/billing/payment-methods/{account.card}/remove",
     }
 
 
@@ -92,16 +93,9 @@ def _setup(account: Account) -> str:
     return secret.partition("_secret_")[0]
 
 
-def _card(account: Account) -> str:
-    (row,) = account.world.query(
-        "select default_payment_method as id from billing.customers where account_id = %s", account.id
-    )
-    return str(row["id"])
-
-
 def _pay_path(account: Account) -> str:
     """The page of a top-up that waits for its card holder."""
-    account.world.stripe.do("behave", id=_card(account), outcome="authentication_required")
+    account.world.stripe.do("behave", id=account.card, outcome="authentication_required")
     account.enable_topup()
     account.cross_threshold()
 

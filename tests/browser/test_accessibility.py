@@ -1,14 +1,17 @@
-"""Every page, light and dark, on a desk and on a phone: axe finds nothing serious, and nothing scrolls sideways."""
+"""Every page and state, light and dark, on a desk and on a phone: axe finds nothing serious, nothing scrolls sideways."""
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
+from local.screenshots import states
+from local.screenshots.visits import entered, open_page
 from tests.browser.pages import every_page, sign_in_urls
-from tests.flow.world import Account
+from tests.flow.world import Account, World
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 AXE = (Path(__file__).parent.parent / "vendor" / "axe-core-4.14.1.min.js").read_text()
@@ -16,6 +19,18 @@ FINDINGS = """async () => (await axe.run(document, {resultTypes: ["violations"]}
   .filter(found => ["serious", "critical"].includes(found.impact))
   .map(found => found.id + ": " + found.nodes.slice(0, 3).map(node => node.html.slice(0, 160)).join(" | "))"""
 SIDEWAYS = "document.documentElement.scrollWidth > window.innerWidth"
+
+
+def looked_at(page: Page, where: str, widths: tuple[int, ...]) -> list[str]:
+    """What is wrong with the page as it stands, at each width."""
+    found = []
+    page.evaluate(AXE)
+    for width in widths:
+        page.set_viewport_size({"width": width, "height": 900})
+        found += [f"{where} {width}: {finding}" for finding in page.evaluate(FINDINGS)]
+        if page.evaluate(SIDEWAYS):
+            found.append(f"{where} {width}: the page scrolls sideways")
+    return found
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -30,12 +45,20 @@ def test_every_page_is_accessible(browser: Browser, account: Account, scheme: st
             answer = page.goto(visited.path)
             assert answer is not None
             assert answer.status == 200, visited
-            page.evaluate(AXE)
-            for width in (1280, 390):
-                page.set_viewport_size({"width": width, "height": 900})
-                where = f"{visited.path} {scheme} {width}"
-                found += [f"{where}: {finding}" for finding in page.evaluate(FINDINGS)]
-                if page.evaluate(SIDEWAYS):
-                    found.append(f"{where}: the page scrolls sideways")
+            found += looked_at(page, f"{visited.path} {scheme}", (1280, 390))
         context.close()
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("state", states.STATES, ids=lambda state: state.__name__)
+def test_every_state_is_accessible(browser: Browser, world: World, state: states.State) -> None:
+    """Empty, in trouble, refused, mistaken: on a light desk and on a dark phone."""
+    found: list[str] = []
+    visits = state(world)
+    for scheme, width in (("light", 1280), ("dark", 390)):
+        for enter, group in groupby(visits, key=lambda visit: visit.enter):
+            with entered(browser, world, enter, scheme) as page:
+                for visit in group:
+                    open_page(page, visit)
+                    found += looked_at(page, f"{visit.name} {scheme}", (width,))
     assert not found, "\n".join(found)

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from local.scene import THRESHOLD, TOPUP
 from shared import pay_links
+from shared.stripe_client import make_client
 from tests.flow.world import BOUGHT, SIGNUP, Account
 from tests.support import wait_until
 
@@ -35,10 +36,7 @@ def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
 @pytest.fixture
 def waiting(account: Account) -> dict[str, Any]:
     """A top-up that waits for its card holder."""
-    card = account.world.query(
-        "select default_payment_method as id from billing.customers where account_id = %s", account.id
-    )[0]["id"]
-    account.world.stripe.do("behave", id=card, outcome="authentication_required")
+    account.world.stripe.do("behave", id=account.card, outcome="authentication_required")
     account.enable_topup()
     account.cross_threshold()
     return awaiting(account)
@@ -83,6 +81,27 @@ def test_link_leads_to_the_credits_without_signing_in(
     page.goto(link(account, waiting))
     expect_credits(page)
     account.assert_charged_once()
+
+
+def test_a_purchase_left_at_the_banks_question_is_paid_by_its_link(page: Page, account: Account) -> None:
+    """Nobody is signed in any more: the link of the payments' list, as a notice carries it, leads to the credits."""
+    order = account.api.post("/api/create-payment-intent", package_id="credits_250")
+    intent = str(order["client_secret"]).partition("_secret_")[0]
+    client = make_client(account.world.settings)
+    client.v1.payment_intents.confirm(intent, {"payment_method": "pm_card_threeDSecure2Required"})
+    offered = wait_until(
+        lambda: account.api.get("/api/billing/payments")["data"][0]["pay_url"],
+        15,
+        "the purchase to ask for its buyer",
+    )
+    assert account.balance == SIGNUP + BOUGHT
+    page.goto(offered)
+    expect(page.get_by_role("heading", name="Confirm $10.00")).to_be_visible()
+    page.get_by_role("button", name="Confirm with Visa").click()
+    answer_the_bank(page, "Authorize")
+    expect(page.get_by_role("heading", name="250 credits added")).to_be_visible(timeout=15_000)
+    account.await_balance(SIGNUP + BOUGHT + 250)
+    account.assert_charges(2)
 
 
 def test_failed_confirmation_may_be_followed_by_a_good_one(

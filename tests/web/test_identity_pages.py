@@ -71,6 +71,7 @@ OTHERS = "payment=pay_others"
 PAGES: dict[tuple[str, str], tuple[int, int, int] | None] = {
     ("GET", "/billing"): (401, 403, 200),
     ("GET", "/billing/live"): (401, 403, 200),
+    ("GET", "/billing/balance"): (401, 403, 200),
     ("GET", "/billing/usage"): (401, 403, 200),
     ("GET", "/billing/usage.csv"): (401, 403, 200),
     ("GET", "/billing/history"): (401, 403, 200),
@@ -231,11 +232,42 @@ def test_switching_between_ones_own_accounts(client: FlaskClient, ada: str, ledg
     assert (
         client.post("/billing/account", data={"csrf_token": token, "account_id": "second"}).status_code == 303
     )
-    assert '<option value="second" selected>' in client.get("/billing").text
+    page = client.get("/billing").text
+    assert '<option value="second" selected>' in page
+    token = token_of(page)
     for account in ("other", "nobody", "", "\0"):
         refused = client.post("/billing/account", data={"csrf_token": token, "account_id": account})
         assert refused.status_code == 404
     assert '<option value="second" selected>' in client.get("/billing").text
+
+
+def test_a_form_of_the_account_in_view_before_does_nothing_to_the_one_that_is_now(
+    client: FlaskClient, ada: str, ledger: Ledger
+) -> None:
+    """Two windows: one shows acme's limits, the other has switched to another account."""
+    ledger.open_account("second", "Second Ltd", None, ada, 0, "tests")
+    sign_in(client)
+    client.post(
+        "/billing/account", data={"csrf_token": token_of(client.get("/billing").text), "account_id": "acme"}
+    )
+    token = token_of(client.get("/billing/limits").text)
+    client.post("/billing/account", data={"csrf_token": token, "account_id": "second"})
+    form = {
+        "csrf_token": token,
+        "scope": "agent",
+        "scope_id": "x",
+        "window": "day",
+        "credits": "5",
+        "hard": "true",
+    }
+    refused = client.post("/billing/limits", data=form, headers={"Referer": f"{SITE}/billing/limits"})
+    assert refused.status_code == 400
+    assert "switched the account in another window" in refused.text
+    assert '<a href="/billing/limits" role="button">Open the page again</a>' in refused.text
+    assert [ledger.list_limits(account) for account in ("acme", "second")] == [[], []]
+    form["csrf_token"] = token_of(client.get("/billing/limits").text)
+    assert client.post("/billing/limits", data=form).status_code == 303
+    assert len(ledger.list_limits("second")) == 1
 
 
 def test_posting_a_form_after_the_session_ended_leads_back_to_its_page(
@@ -255,6 +287,7 @@ def test_posting_a_form_after_the_session_ended_leads_back_to_its_page(
         wall = client.post("/billing/checkout", data=form, headers={"Referer": referrer})
         assert wall.status_code == 401
         assert f'name="next" value="{where}"' in wall.text
+        assert "You were signed out. What you sent was not done." in wall.text
     assert gateway.sessions == []
 
 

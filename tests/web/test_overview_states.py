@@ -30,7 +30,7 @@ def notices(page: str) -> str:
     """The words of the notices above the cards."""
     found = re.search(r'<div id="live".*?<div class="columns">', page, re.DOTALL)
     assert found is not None
-    return " ".join(re.sub(r"<[^>]+>", " ", found[0]).split())
+    return " ".join(re.sub(r"<[^>]+>", " ", found[0]).split()).replace(" .", ".")
 
 
 @pytest.fixture
@@ -94,8 +94,9 @@ def test_a_charge_that_is_held_back_says_until_when_and_why(
 def test_an_account_without_credits_lasts_no_longer(owner: FlaskClient, ledger: Ledger, acme: str) -> None:
     ledger.spend_credits(acme, {"id": "all", "amount": 100 * CREDIT})
     page = owner.get("/billing").text
-    assert "No credits left." in notices(page)
+    assert "No credits left. Agents are refused until you buy credits." in notices(page)
     assert "Lasts nothing left" in card_of(page, "Available credits")
+    assert "Status Out of credits" in card_of(page, "Available credits")
 
 
 def test_credits_that_running_work_holds_are_not_called_spent(
@@ -130,3 +131,74 @@ def test_a_disputed_account_is_led_to_the_payment(
     )
     page = owner.get("/billing").text
     assert 'href="/billing/payments">See the payment' in page
+
+
+def test_a_member_is_told_who_can_help_and_offered_nothing(
+    owner: FlaskClient, ledger: Ledger, acme: str, database: Database
+) -> None:
+    ledger.spend_credits(acme, {"id": "all", "amount": 100 * CREDIT})
+    rows(database, "update billing.account_members set role = 'member' returning 1")
+    page = owner.get("/billing").text
+    assert "Agents are refused until an admin or an owner buys credits." in notices(page)
+    assert 'href="#buy"' not in page
+
+
+def test_a_stopped_auto_top_up_is_told_before_credits_are_gone(
+    owner: FlaskClient, charged: Any, database: Database
+) -> None:
+    charged("declined")
+    rows(database, "update billing.auto_topup_settings set paused_reason = 'card_declined' returning 1")
+    said = notices(owner.get("/billing").text)
+    assert "Auto top-up has stopped: the bank declined the card. Nothing is charged by itself until" in said
+    assert "resume auto top-up" in said
+
+
+def test_an_unpaid_plan_is_told_with_the_way_to_its_invoice(
+    owner: FlaskClient, ledger: Ledger, acme: str, database: Database
+) -> None:
+    ledger.link_customer(acme, "cus_1")
+    rows(
+        database,
+        "insert into billing.subscriptions (id, account_id, plan_id, stripe_customer_id, status, quantity,"
+        " cancel_at_period_end, current_period_end, started_at, version)"
+        " values ('sub_1', 'acme', 'pro', 'cus_1', 'past_due', 1, false, '2031-02-03', now(), 1) returning 1",
+    )
+    page = owner.get("/billing").text
+    assert "The last invoice of the plan Pro is not paid," in notices(page)
+    assert 'href="/billing/payments">Pay it' in page
+
+
+def test_credits_that_expire_are_told_with_their_day(
+    owner: FlaskClient, ledger: Ledger, database: Database
+) -> None:
+    page = owner.get("/billing").text
+    assert "Expire next" not in page
+    assert "Where the credits come from" not in page
+    rows(database, "update billing.credit_lots set expires_at = '2031-02-03 04:00:00+00' returning 1")
+    page = owner.get("/billing").text
+    assert "Expire next 100 on 3 Feb 2031" in card_of(page, "Available credits")
+    assert "100 of 100" in page
+
+
+def test_what_refreshes_itself_never_shows_another_account(owner: FlaskClient, ledger: Ledger) -> None:
+    for part in ("live", "balance"):
+        assert owner.get(f"/billing/{part}?account=acme").status_code == 200
+        refused = owner.get(f"/billing/{part}?account=other")
+        assert refused.status_code == 409
+        assert "header-balance" not in refused.text
+
+
+def test_a_disputed_payment_is_told_in_the_words_of_whoever_paid(
+    owner: FlaskClient, ledger: Ledger, acme: str, database: Database
+) -> None:
+    ledger.link_customer(acme, "cus_acme")
+    ledger.open_purchase("pay_1", acme, "credits_100", 1, "cus_acme")
+    rows(
+        database,
+        "insert into billing.payment_reversals (id, account_id, payment_id, kind, amount, status, is_taken, is_open,"
+        " occurred_at) values ('du_1', 'acme', 'pay_1', 'dispute', 500, 'needs_response', true, true, now()) returning 1",
+    )
+    page = owner.get("/billing/payments").text
+    assert '<span class="badge warn">Disputed</span>' in page
+    assert "the bank is deciding" in page
+    assert "needs response" not in page

@@ -45,10 +45,16 @@ def overview() -> str:
 @blueprint.get("/live")
 def live() -> str:
     """What of the page changes by itself."""
-    who = visitor()
+    who = frame.part_of()
     return render_template(
         "billing/live.html", **frame.header(who) | {"refreshed": True}, **_state(who.account_id)
     )
+
+
+@blueprint.get("/balance")
+def balance() -> str:
+    """The balance in the header, which every page keeps current."""
+    return render_template("billing/_chip.html", **frame.header(frame.part_of()))
 
 
 @blueprint.get("/statement")

@@ -13,6 +13,7 @@ from web import problems
 from web.pages import sign_in_page
 
 UNAUTHORIZED = 401
+AWAY_SECONDS = 2
 PAGES = ("/billing", "/ops", "/sign-in")
 
 log = logging.getLogger(__name__)
@@ -41,10 +42,15 @@ def register_unrouted(app: Flask) -> None:
         app.register_error_handler(code, answer)
 
 
-def _page(status: int, title: str, detail: str, code: str = "") -> Response:
-    response = make_response(render_template("error.html", title=title, detail=detail, code=code), status)
-    if status == 503:  # noqa: PLR2004
-        response.headers["Retry-After"] = "2"
+def _page(
+    status: int, title: str, detail: str, code: str = "", *, again: str | None = None, wait: int | None = None
+) -> Response:
+    """`again`: the page to open once more; `wait`: seconds until that makes sense."""
+    response = make_response(
+        render_template("error.html", title=title, detail=detail, code=code, again=again), status
+    )
+    if wait is not None:
+        response.headers["Retry-After"] = str(wait)
     return response
 
 
@@ -52,18 +58,34 @@ def ours(error: RefillError) -> Response:
     """The page of an error of Refill's own."""
     if isinstance(error, Transient):
         return _page(
-            503, "Back in a moment", "A part of the service is away. Nothing is lost; try again in a moment."
+            503,
+            "Back in a moment",
+            "A part of the service is away. Nothing is lost; try again in a moment.",
+            again=sign_in_page.here(),
+            wait=AWAY_SECONDS,
         )
     if isinstance(error, Refused):
         if error.status == UNAUTHORIZED:
-            return sign_in_page.page(sign_in_page.here(), UNAUTHORIZED)
-        return _page(error.status, _TITLES.get(error.code, "That did not work"), error.detail, error.code)
+            return sign_in_page.page(sign_in_page.here(), UNAUTHORIZED, complaint=_lost())
+        wait = error.extra.get("retry_after")
+        detail = f"{error.detail} It works again in {wait} seconds." if wait else error.detail
+        title = _TITLES.get(error.code, "That did not work")
+        return _page(error.status, title, detail, error.code, wait=wait)
     return _unexpected(error)
+
+
+def _lost() -> str | None:
+    """What becomes of a form that was sent after its session had ended."""
+    return "You were signed out. What you sent was not done." if request.method == "POST" else None
 
 
 def _stale_form(_error: HTTPException) -> Response:
     return _page(
-        400, "This form is too old", "Go back, reload the page and send it again. Nothing was charged."
+        400,
+        "This form is too old",
+        "It was open for long, or you have signed in or switched the account in another window since."
+        " Nothing was done. Open the page again and fill it in once more.",
+        again=sign_in_page.here(),
     )
 
 

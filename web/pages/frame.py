@@ -60,10 +60,7 @@ def blueprint(name: str) -> Blueprint:
 
 
 def page(template: str, section: str, **context: Any) -> str:
-    """A page of the account in view. One query for its header, beside those of the session.
-
-    A request with `part` gets the part of the page that refreshes itself, where the view has one.
-    """
+    """A page of the account in view. One query for its header, beside those of the session."""
     who = visitor()
     shown = [entry for entry in SECTIONS if who.may(entry.role)]
     return render_template(template, **header(who), section=section, sections=shown, **context)
@@ -105,6 +102,16 @@ def filled_in(model: type[B], **lists: list[str]) -> B:
         return model.model_validate(given | lists, strict=False)
     except ValidationError as error:
         raise invalid_request(error) from None
+
+
+def part_of() -> Visitor:
+    """Who asks for the part of a page that refreshes itself. Refused state_conflict (409) when another window has brought
+    another account into view since: the page that asks shows the former one, and loads itself anew.
+    """
+    who = visitor()
+    if request.args.get("account", who.account_id) != who.account_id:
+        raise Refused("Another account is in view now.", code="state_conflict", status=409)
+    return who
 
 
 def header(who: Visitor) -> dict[str, Any]:
