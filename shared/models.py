@@ -189,12 +189,17 @@ class Payment(TypedDict):
     forgone_credits: int
     overdue: bool
     action_required: bool
+    parked_facts: dict[str, Any] | None
+    """What Stripe said when it was parked, as settle_payment was told."""
+    closed_at: str | None
+    closer: str | None
+    closing_note: str | None
 
 
 class Settlement(TypedDict):
-    """settle_payment. granted now, already granted, or parked for an operator with a reason."""
+    """settle_payment. granted now, already granted, parked for an operator with a reason, or closed by one for good."""
 
-    outcome: Literal["granted", "already", "parked"]
+    outcome: Literal["granted", "already", "parked", "closed"]
     reason: str | None
     account_id: NotRequired[str]
     topup_due: bool
