@@ -4,9 +4,9 @@
 -- functions/. pg_trgm would do the same; PostgreSQL has it as an extension alone, which not every server can install.
 create function billing._trigrams(p_text text)
   returns text[]
-  language plpgsql immutable strict parallel safe security definer set search_path = '' as $$
+  language plpgsql immutable parallel safe security definer set search_path = '' as $$
 declare
-  v_small  text := lower(p_text collate "default");
+  v_small  text := lower(coalesce(p_text, '') collate "default");
   v_pieces text[] := '{}';
 begin
   for n in 1..length(v_small) - 2 loop

@@ -20,7 +20,6 @@ SECTIONS: Final = (
     Section("dead-letters", "/ops/dead-letters", "Dead letters"),
     Section("payments", "/ops/payments", "Payments"),
     Section("topups", "/ops/topups", "Top-ups"),
-    Section("holds", "/ops/holds", "Holds"),
     Section("usage", "/ops/usage", "Usage"),
     Section("notices", "/ops/notices", "Notices"),
     Section("accounts", "/ops/accounts", "Accounts"),

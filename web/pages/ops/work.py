@@ -101,7 +101,9 @@ def resume() -> str | Response:
 @blueprint.get("/holds")
 def holds() -> str:
     """Open holds, those that end first at the top: overdue ones, if the sweep has left any."""
-    return frame.page("ops/holds.html", "holds", holds=services().ledger.list_open_holds(SHOWN), shown=SHOWN)
+    return frame.page(
+        "ops/holds.html", "overview", holds=services().ledger.list_open_holds(SHOWN), shown=SHOWN
+    )
 
 
 @blueprint.get("/invariants")
