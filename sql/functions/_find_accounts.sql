@@ -9,9 +9,11 @@ begin
     -- No character of an id sorts after the tilde.
     return query select a.id from billing.accounts a where a.id >= p_text and a.id < p_text || '~' order by a.id limit p_limit;
   else
-    return query select a.id from billing.accounts a
-      where billing._trigrams(a.id || ' ' || a.name || ' ' || coalesce(a.email, '')) @> billing._trigrams(p_text)
-        and strpos(lower((a.id || ' ' || a.name || ' ' || coalesce(a.email, '')) collate "default"), lower(p_text collate "default")) > 0
-      limit p_limit;
+    -- Planned anew each time: a word that many have is found soonest by reading accounts until there are enough.
+    return query execute $query$
+      select a.id from billing.accounts a
+       where billing._trigrams(a.id || ' ' || a.name || ' ' || coalesce(a.email, '')) @> billing._trigrams($1)
+         and strpos(lower((a.id || ' ' || a.name || ' ' || coalesce(a.email, '')) collate "default"), lower($1 collate "default")) > 0
+       limit $2 $query$ using p_text, p_limit;
   end if;
 end $$;

@@ -63,6 +63,7 @@ def test_a_look_is_due_at_once_and_only_once(books: Books, parked: str) -> None:
         {"actor": "operator:dana", "subject": parked, "account_id": "a"}
     ]
     books.ledger.postpone_payment_check(parked)
+    books.age("1 year")
     assert not due(books, parked)
     books.ledger.recheck_payment(parked, "operator:dana")
     books.settle(parked, **wrong(parked))

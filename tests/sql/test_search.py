@@ -14,6 +14,7 @@ ACCOUNTS = {
     "org_3": ("Globex 100%", "under_score@globex.example"),
     "org_4": ("O'Brien; drop table billing.accounts --", None),
     "acme": ("Another one", None),
+    "org_5": ("a%c %c% c%e and abcd bcde", None),
 }
 
 
@@ -45,8 +46,9 @@ def named(books: Books, text: str) -> set[str]:
         ("billing@ACME", {"org_1"}),
         ("foods", {"org_2"}),
         ("  globex  ", {"org_3"}),
-        ("or", {"org_1", "org_2", "org_3", "org_4"}),
+        ("or", {"org_1", "org_2", "org_3", "org_4", "org_5"}),
         ("rg", set()),  # too short for the middle of a word
+        ("abcde", set()),  # its pieces stand in org_5, and not one after the other
         ("nobody", set()),
         ("", set()),
         ("   ", set()),
@@ -67,6 +69,8 @@ def test_accounts_are_found_by_a_part_of_their_id_name_or_address(
         ("r_s", {"org_3"}),
         ("a_me", set()),
         ("a%e", set()),
+        ("a%c%e", set()),
+        ("a%c %c", {"org_5"}),
         ("\\\\\\", set()),
         ("' or true --", set()),
         ("O'Brien; drop table billing.accounts --", {"org_4"}),
@@ -104,6 +108,7 @@ def test_an_exact_id_comes_before_names_that_contain_it(books: Books) -> None:
 def test_no_more_than_asked_for_and_it_says_that_there_is_more(books: Books, limit: int) -> None:
     answer = books.ledger.search_records("ACME", None, limit)
     assert (len(answer["hits"]), answer["more"]) == (limit, limit < 3)
+    assert len(books.query("select * from billing._find_accounts('acme', %s)", limit)) == limit
 
 
 def paid(books: Books) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 from flask import Flask
@@ -18,6 +18,7 @@ from tests.web.browsing import OPERATOR, SECOND_OPERATOR, rows
 from tests.web.conftest import Counts, make_settings
 from tests.web.test_account_pages import told
 from tests.web.test_operators import audit, enter, send
+from web.local_login import login_url
 
 CREDIT = 1_000_000
 WHO = f"operator:{OPERATOR}"
@@ -199,6 +200,18 @@ def test_a_closed_payment_is_given_by_one_adjustment_whoever_makes_it(
     assert link not in page
     assert audit(database, "payment.closed") == [(WHO, parked)]
     assert audit(database, "credits.adjusted") == [(WHO, parked)]
+
+
+def test_the_account_sees_that_a_closed_payment_was_not_granted(
+    app: Flask, settings: Settings, dana: FlaskClient, ledger: Ledger, parked: str
+) -> None:
+    owner, url = app.test_client(), urlsplit(login_url(settings, "acme"))
+    owner.get(f"{url.path}?{url.query}")
+    assert "Being checked" in owner.get("/billing/payments").text
+    send(dana, "/payments/close", payment_id=parked, note="a note for operators")
+    page = owner.get("/billing/payments").text
+    assert "Checked: not granted" in page
+    assert "a note for operators" not in page
 
 
 def test_an_adjustment_cannot_borrow_the_id_of_somebody_elses_payment(
