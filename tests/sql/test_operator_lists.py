@@ -96,7 +96,7 @@ def test_a_grant_is_found_among_thousands_of_entries_that_stand_out_of_order(boo
         " source_id, created_at) overriding system value"
         " select 'a', g.id + n, 'usage', 'usage', -1, 0, 'usage', 'u' || n,"
         " g.created_at + case when n between 1 and 2000 then -10 else n end * interval '1 second'"
-        " from billing.credit_transactions g, generate_series(-3000, 3000) n where g.id = %s and n <> 0",
+        " from billing.credit_transactions g, generate_series(-3000, 5000) n where g.id = %s and n <> 0",
         grant,
     )
     found = books.ledger.inspect_payment(payment)
