@@ -162,7 +162,7 @@ class ChargeLine(TypedDict):
 
 
 class Payment(TypedDict):
-    """A payments row. amount is what is charged, net_amount the price of the credits, lines what amount is made of."""
+    """A payments row. amount: charged; net_amount: of the credits; lines: of amount; parked_facts: Stripe's, when parked."""
 
     id: str
     account_id: str
@@ -190,7 +190,6 @@ class Payment(TypedDict):
     overdue: bool
     action_required: bool
     parked_facts: dict[str, Any] | None
-    """What Stripe said when it was parked, as settle_payment was told."""
     closed_at: str | None
     closer: str | None
     closing_note: str | None
