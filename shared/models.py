@@ -162,7 +162,7 @@ class ChargeLine(TypedDict):
 
 
 class Payment(TypedDict):
-    """A payments row. amount is what is charged, net_amount the price of the credits, lines what amount is made of."""
+    """A payments row. amount: charged; net_amount: of the credits; lines: of amount; parked_facts: Stripe's, when parked."""
 
     id: str
     account_id: str
@@ -189,12 +189,16 @@ class Payment(TypedDict):
     forgone_credits: int
     overdue: bool
     action_required: bool
+    parked_facts: dict[str, Any] | None
+    closed_at: str | None
+    closer: str | None
+    closing_note: str | None
 
 
 class Settlement(TypedDict):
-    """settle_payment. granted now, already granted, or parked for an operator with a reason."""
+    """settle_payment. granted now, already granted, parked for an operator with a reason, or closed by one for good."""
 
-    outcome: Literal["granted", "already", "parked"]
+    outcome: Literal["granted", "already", "parked", "closed"]
     reason: str | None
     account_id: NotRequired[str]
     topup_due: bool

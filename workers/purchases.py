@@ -104,13 +104,21 @@ def _close_intent(app: App, payment: Payment, intent_id: str) -> Verdict:
 
 
 def check_payment(app: App, payment_id: str) -> None:
-    """Asks Stripe what became of a purchase, in case no webhook tells; looks again later while it is open."""
+    """Asks Stripe what became of a purchase, in case no webhook tells; looks again later while it is open. At a parked
+    payment it looks once, when an operator has asked for it.
+    """
     payment = app.ledger.get_payment(payment_id)
-    if payment is None or payment["status"] not in ("open", "processing"):
+    if payment is None or payment["status"] not in ("open", "processing", "parked"):
         return
+    parked = payment["status"] == "parked"
     try:
-        verdict, reason = _look(app, payment)
+        verdict, reason = _look_at_parked(app, payment) if parked else _look(app, payment)
     except (StripeUnavailable, StripeBusy) as error:
+        if parked:
+            log.warning(
+                "parked payment waits for Stripe", extra={"payment": payment_id, "reason": error.code}
+            )
+            return  # as due as before: an operator has asked, and the sweep asks on
         verdict, reason = "open", error.code
     except StripeRefused as error:
         log.exception(
@@ -118,7 +126,7 @@ def check_payment(app: App, payment_id: str) -> None:
         )
         verdict, reason = _close(app, payment, "canceled", error.stripe_code)
     log.info("payment checked", extra={"payment": payment_id, "verdict": verdict, "reason": reason})
-    if verdict in ("open", "processing", "parked"):
+    if parked or verdict in ("open", "processing", "parked"):
         app.ledger.postpone_payment_check(payment_id)
 
 
@@ -135,6 +143,18 @@ def _look(app: App, payment: Payment) -> Verdict:
         intent = app.gateway.retrieve_intent(payment["stripe_payment_intent_id"])
         return judge_intent(app, payment, intent, retry_possible=True)
     return _close(app, payment, "canceled", "never_reached_stripe")
+
+
+def _look_at_parked(app: App, payment: Payment) -> Verdict:
+    """Grants it if what was paid fits the row meanwhile. Nothing is canceled at Stripe: an operator decides what happens."""
+    if payment["stripe_checkout_session_id"] is not None:
+        return judge_session(
+            app, payment, app.gateway.retrieve_session(payment["stripe_checkout_session_id"])
+        )
+    intent_id = payment["stripe_payment_intent_id"] or (payment["parked_facts"] or {}).get("payment_intent")
+    if intent_id is None:
+        return "parked", payment["reason"]
+    return judge_intent(app, payment, app.gateway.retrieve_intent(intent_id), retry_possible=True)
 
 
 def _look_at_topup(app: App, payment: Payment, topup_id: str) -> Verdict:

@@ -20,6 +20,7 @@ from shared.ledger.credit_calls import CreditCalls
 from shared.ledger.hold_calls import HoldCalls
 from shared.ledger.member_calls import MemberCalls
 from shared.ledger.notice_calls import NoticeCalls
+from shared.ledger.operator_calls import OperatorCalls
 from shared.ledger.payment_calls import PaymentCalls
 from shared.ledger.reconciliation_calls import ReconciliationCalls
 from shared.ledger.subscription_calls import SubscriptionCalls
@@ -47,6 +48,7 @@ class Ledger(
     HoldCalls,
     MemberCalls,
     NoticeCalls,
+    OperatorCalls,
     PaymentCalls,
     ReconciliationCalls,
     SubscriptionCalls,

@@ -127,7 +127,7 @@ class PaymentCalls(Calls):
         )
 
     def postpone_payment_check(self, payment_id: str) -> None:
-        """Nothing new at Stripe: look again later (2 minutes; after an hour, an hour)."""
+        """Nothing new at Stripe: look again later (2 minutes; after an hour, an hour; a parked one: when asked to)."""
         self._call("postpone_payment_check", p_payment_id=payment_id)
 
     # Auto top-up

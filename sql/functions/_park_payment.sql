@@ -1,11 +1,13 @@
 -- Keeps a payment that differs from our row for an operator: money came in, no credits go out. A payment that has been
--- granted stays granted; the odd second one is only announced. Internal: the caller holds the account's lock.
+-- granted stays granted, and one that an operator has closed stays closed; the odd second one is only announced.
+-- Internal: the caller holds the account's lock.
 create or replace function billing._park_payment(p_payment billing.payments, p_reason text, p_facts jsonb)
   returns void
   language plpgsql volatile security definer set search_path = '' as $$
 begin
-  if p_payment.status <> 'succeeded' then
-    update billing.payments set status = 'parked', reason = p_reason, next_check_at = 'infinity' where id = p_payment.id;
+  if p_payment.status <> 'succeeded' and p_payment.closed_at is null then
+    update billing.payments set status = 'parked', reason = p_reason, parked_facts = p_facts, next_check_at = 'infinity'
+     where id = p_payment.id;
     update billing.topups set state = 'canceled', reason = p_reason, finished_at = now()
      where payment_id = p_payment.id and state in ('open', 'processing', 'unknown', 'action_required');
     if found then

@@ -1,6 +1,7 @@
 -- An operator's correction, with a reason and a name; may be negative and may take the balance below zero.
--- Callers: service. Idempotent by p_adjustment_id (other content: RF005 idempotency_conflict).
--- Raises RF001 unknown_account, RF008 invalid_value.
+-- Under the id of a payment it gives what the payment did not grant, and waits until the payment is closed: else it could be
+-- granted besides. Callers: service. Idempotent by p_adjustment_id (other content: RF005 idempotency_conflict).
+-- Raises RF001 unknown_account, RF008 invalid_value, RF010 state_conflict (of a payment that is not closed).
 create or replace function billing.adjust_credits(
   p_adjustment_id text, p_account_id text, p_credits bigint, p_reason text, p_actor text)
   returns jsonb
@@ -18,6 +19,11 @@ begin
     raise exception using errcode = 'RF005', message = 'This adjustment id was used before for another amount.';
   end if;
   if not found then
+    if exists (select from billing.payments where id = p_adjustment_id and account_id = p_account_id
+                  and closed_at is null) then
+      raise exception using errcode = 'RF010',
+        message = 'The payment of this id was granted, or may still be. A parked one is closed first.';
+    end if;
     if v_balance.next_expiry_at <= now() then
       perform billing._expire_account_lots(p_account_id);
     end if;

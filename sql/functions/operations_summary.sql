@@ -7,7 +7,7 @@ create or replace function billing.operations_summary()
     'events_oldest_seconds', (select coalesce(floor(extract(epoch from now() - min(received_at))), 0)
                                 from billing.stripe_events where state = 'received'),
     'events_parked', (select count(*) from billing.stripe_events where state = 'parked'),
-    'payments_parked', (select count(*) from billing.payments where status = 'parked'),
+    'payments_parked', (select count(*) from billing.payments where status = 'parked' and closed_at is null),
     'usage_parked', (select count(*) from billing.parked_usage where resolved_at is null),
     'topups_open', (select jsonb_object_agg(s.state, (select count(*) from billing.topups t where t.state = s.state))
                       from (values ('open'), ('processing'), ('unknown'), ('action_required')) s (state)),

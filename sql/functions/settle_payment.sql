@@ -1,5 +1,6 @@
 -- The one grant path. Compares what Stripe says was paid with our own row and grants what the row says, once, for ever;
--- a difference parks the payment for an operator. Closes the payment's top-up; a purchase re-arms a paused auto top-up.
+-- a difference parks the payment for an operator. What an operator has closed is never granted: of the same PaymentIntent
+-- nothing more is told (closed), another one is announced. Closes the payment's top-up; a purchase re-arms a paused auto top-up.
 -- Callers: service. Idempotent by payment. Answers an outcome and raises nothing, since a difference must stay recorded.
 create or replace function billing.settle_payment(p_payment_id text, p_facts jsonb)
   returns jsonb
@@ -16,6 +17,12 @@ begin
   perform billing._lock_account(v_payment.account_id);
   select * into v_payment from billing.payments where id = p_payment_id for update;
   v_reason := billing._settlement_complaint(v_payment, p_facts);
+  if v_payment.closed_at is not null then
+    if p_facts->>'payment_intent' is not distinct from v_payment.parked_facts->>'payment_intent' then
+      return jsonb_build_object('outcome', 'closed', 'reason', null, 'account_id', v_payment.account_id, 'topup_due', false);
+    end if;
+    v_reason := 'payment_closed';
+  end if;
 
   if v_payment.status = 'succeeded' and v_reason is null then
     return jsonb_build_object('outcome', 'already', 'reason', null, 'account_id', v_payment.account_id, 'topup_due', false);

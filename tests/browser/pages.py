@@ -71,6 +71,8 @@ def fill(account: Account) -> dict[str, str]:
     payment = ledger.list_payments(account.id, 1, None)["data"][0]["id"]
     return {
         "/ops/events/<event_id>": f"/ops/events/{event}",
+        "/ops/payments/<payment_id>": f"/ops/payments/{_parked(account)}",
+        "/ops/search": "/ops/search?q=" + account.id[:3],
         "/ops/accounts/<account_id>": f"/ops/accounts/{account.id}",
         "/billing/success": f"/billing/success?payment={payment}",
         "/billing/failure": f"/billing/failure?payment={payment}",
@@ -80,6 +82,22 @@ def fill(account: Account) -> dict[str, str]:
         "/billing/payment-methods/add/<intent_id>": f"/billing/payment-methods/add/{_setup(account)}",
         "/billing/payment-methods/<method_id>/remove": f"/billing/payment-methods/{account.card}/remove",
     }
+
+
+def _parked(account: Account) -> str:
+    """A payment of which Stripe says another amount; and usage that waits for a price."""
+    ledger = account.world.ledger
+    customer = ledger.get_customer(account.id)
+    assert customer is not None
+    payment = ledger.open_purchase(
+        f"pay_parked_{account.id}", account.id, "credits_100", 1, customer["stripe_customer_id"]
+    )
+    facts = {"payment_intent": f"pi_{account.id}", "customer": customer["stripe_customer_id"]}
+    ledger.settle_payment(payment["id"], facts | {"currency": "usd", "amount_received": 1})
+    ledger.record_usage(
+        [{"id": "unpriced", "action": "paint", "dimensions": {"model": "m", "tokens": 5}}], account.id
+    )
+    return payment["id"]
 
 
 def _order_path(account: Account) -> str:

@@ -73,6 +73,25 @@ def test_events_are_listed_and_replayed(app: Flask, client: FlaskClient) -> None
     assert "evt_1" in run(app, "events", "list", "--state", "received").output
 
 
+def test_parked_payment_is_listed_looked_at_and_closed(app: Flask, acme: str, ledger: Ledger) -> None:
+    ledger.link_customer(acme, "cus_acme")
+    payment = ledger.open_purchase("pay_1", acme, "credits_100", 1, "cus_acme")
+    ledger.settle_payment("pay_1", {"payment_intent": "pi_1", "customer": "cus_acme", "currency": "usd"})
+    assert "amount_mismatch" in run(app, "payments", "list", "--state", "parked").output
+    assert run(app, "payments", "check", "pay_1").exit_code == 0
+    assert ledger.due_work(9)["payments"] == ["pay_1"]
+    words = ("accounts", "adjust", acme, "100", "--reason", "payment pay_1", "--id", "pay_1")
+    assert "closed first" in run(app, *words).output
+    assert run(app, "payments", "close", "pay_1", "--note", "kept").exit_code == 0
+    assert run(app, "payments", "list", "--state", "parked").output == ""
+    assert payment["id"] in run(app, "payments", "list", "--state", "closed").output
+    for _ in range(2):
+        assert run(app, *words).exit_code == 0
+    assert ledger.get_balance(acme)["balance"] == 200_000_000
+    assert run(app, "payments", "check", "pay_1").exit_code == 1
+    assert run(app, "payments", "close", "pay_2", "--note", "n").exit_code == 1
+
+
 def test_action_gets_a_price(app: Flask, ledger: Ledger) -> None:
     assert run(app, "actions", "set", "dance", "2.5").exit_code == 0
     assert {"dance": 2_500_000}.items() <= {

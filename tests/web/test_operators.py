@@ -22,7 +22,7 @@ from web.local_login import login_url, operator_url
 
 PAGES = (
     "", "/events", "/dead-letters", "/topups", "/accounts", "/accounts/acme", "/adjustments", "/reconciliation",
-    "/invariants",
+    "/invariants", "/search?q=ac", "/payments", "/payments?state=parked", "/holds", "/usage", "/notices", "/topups/paused",
 )  # fmt: skip
 
 

@@ -108,3 +108,81 @@ def test_a_purchase_whose_bank_asks_is_told_once_and_stays_payable_for_a_day(
         "canceled",
         False,
     )
+
+
+def parked(world: World, **said: object) -> dict[str, object]:
+    """A purchase whose Session says that less was paid than was asked for."""
+    payment = world.buy()
+    world.stripe.pay_session("cs_1", payment, **{"amount_received": 499} | said)
+    world.check_payment(payment["id"])
+    assert world.payment(payment["id"])["status"] == "parked"
+    world.ledger.recheck_payment(payment["id"], "dana")
+    return payment
+
+
+def due(world: World) -> bool:
+    return bool(world.ledger.due_work(9)["payments"])
+
+
+def test_a_parked_payment_that_fits_meanwhile_is_granted_once_by_another_look(world: World) -> None:
+    payment = parked(world)
+    world.stripe.intents["pi_cs_1"]["amount_received"] = 500
+    for _ in range(3):
+        world.check_payment(str(payment["id"]))
+    assert [world.payment(str(payment["id"]))["status"], world.grants, world.balance] == ["succeeded", 1, 200]
+    assert not due(world)
+    world.assert_sound()
+
+
+def test_one_that_still_differs_stays_parked_and_is_not_looked_at_again(world: World) -> None:
+    payment = parked(world)
+    assert due(world)
+    world.check_payment(str(payment["id"]))
+    assert [world.payment(str(payment["id"]))["status"], world.grants, due(world)] == ["parked", 0, False]
+    assert len(world.notices("payment.parked")) == 1
+
+
+def test_while_stripe_is_away_the_look_stays_due(world: World) -> None:
+    payment = parked(world)
+    world.stripe.faults["retrieve_session"] = [StripeUnavailable("down", replayed=False)]
+    world.check_payment(str(payment["id"]))
+    assert (world.payment(str(payment["id"]))["status"], due(world)) == ("parked", True)
+    world.stripe.faults["retrieve_session"] = [StripeRefused("none", "resource_missing", "id")]
+    world.check_payment(str(payment["id"]))
+    assert (world.payment(str(payment["id"]))["status"], due(world)) == ("parked", False)
+
+
+def test_a_closed_payment_is_not_granted_by_its_event_and_the_event_is_done(world: World) -> None:
+    payment = parked(world)
+    world.ledger.close_payment(str(payment["id"]), "refunded", "dana")
+    world.stripe.intents["pi_cs_1"]["amount_received"] = 500
+    event = world.receive("checkout.session.completed", world.stripe.sessions["cs_1"])
+    world.check_payment(str(payment["id"]))
+    assert world.event(event) == ("done", None)
+    assert [world.payment(str(payment["id"]))["status"], world.grants] == ["parked", 0]
+    world.assert_sound()
+
+
+def test_nothing_is_canceled_at_stripe_by_a_look_at_a_parked_payment(world: World) -> None:
+    """An open one that is overdue is canceled at Stripe, so that nobody pays it any more."""
+    payment = world.ledger.open_purchase("pay_late", ACCOUNT, "small", 1, CUSTOMER)
+    world.ledger.attach_payment_intent(payment["id"], "pi_late")
+    world.stripe.add_intent("pi_late", status="requires_payment_method")
+    facts = {"payment_intent": "pi_other", "customer": CUSTOMER, "amount_received": 500, "currency": "usd"}
+    assert world.ledger.settle_payment(payment["id"], facts)["outcome"] == "parked"
+    world.query("update billing.payments set created_at = now() - interval '2 days'")
+    world.ledger.recheck_payment(payment["id"], "dana")
+    world.check_payment(payment["id"])
+    assert world.stripe.intents["pi_late"]["status"] == "requires_payment_method"
+    assert (world.stripe.count("cancel_intent"), due(world)) == (0, False)
+
+
+def test_one_without_an_id_of_its_own_is_looked_for_by_what_stripe_had_said(world: World) -> None:
+    payment = world.ledger.open_purchase("pay_bare", ACCOUNT, "small", 1, CUSTOMER)
+    facts = {"payment_intent": "pi_bare", "customer": CUSTOMER, "amount_received": 1, "currency": "usd"}
+    world.ledger.settle_payment(payment["id"], facts)
+    world.stripe.add_intent(
+        "pi_bare", status="succeeded", amount=500, amount_received=500, currency="usd", customer=CUSTOMER
+    )
+    world.check_payment(payment["id"])
+    assert [world.payment("pay_bare")["status"], world.grants] == ["succeeded", 1]

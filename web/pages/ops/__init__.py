@@ -4,8 +4,31 @@ from __future__ import annotations
 
 from typing import Final
 
-from web.pages.ops import accounts, adjustments, events, overview, reconciliation, work
+from web.pages.ops import (
+    accounts,
+    adjustments,
+    events,
+    notices,
+    overview,
+    payments,
+    reconciliation,
+    search,
+    usage,
+    work,
+)
 
 BLUEPRINTS: Final = tuple(
-    module.blueprint for module in (overview, events, work, accounts, adjustments, reconciliation)
+    module.blueprint
+    for module in (
+        overview,
+        search,
+        events,
+        work,
+        payments,
+        usage,
+        notices,
+        accounts,
+        adjustments,
+        reconciliation,
+    )
 )

@@ -1,16 +1,17 @@
-"""One account: balance, lots, payments, movements; extending a lot, adjusting the balance."""
+"""One account: balance, lots, payments, a hold, movements; extending a lot, adjusting the balance."""
 
 from __future__ import annotations
 
 import datetime as dt
 from urllib.parse import quote
 
-from flask import redirect, request
+from flask import request
 from werkzeug.wrappers import Response
 
-from shared import keys
+from shared import credits, keys
 from shared.errors import Refused
 from shared.ledger import Ledger
+from shared.models import Hold, Payment
 from web import adjustments
 from web.api.adjustments import Adjustment
 from web.api.lots import LotPath
@@ -32,16 +33,18 @@ class Why(Body):
 
 
 @blueprint.get("/accounts")
-def find() -> str | Response:
-    """Asks for an id, and leads to that account."""
-    wanted = request.args.get("id", "").strip()
-    return redirect(_of(wanted), 303) if wanted else frame.page("ops/accounts.html", "accounts")
+def find() -> str:
+    """Says what the search finds."""
+    return frame.page("ops/accounts.html", "accounts")
 
 
 @blueprint.get("/accounts/<account_id>")
 def show(account_id: str) -> str:
-    """What the account has and had."""
+    """What the account has and had. `hold`: one of its holds; `entry`: the ledger from this entry on; `payment`: a closed
+    payment, whose credits are to be given.
+    """
     ledger, account_id = services().ledger, account_id.replace("\0", "")
+    entry = frame.digits(request.args.get("entry", ""))
     return frame.page(
         "ops/account.html",
         "accounts",
@@ -49,7 +52,10 @@ def show(account_id: str) -> str:
         balance=ledger.get_balance(account_id),
         request_id=keys.new_id("form"),
         bound=services().settings.adjustment_approval_micro_credits,
-        **_history(ledger, account_id),
+        hold=_hold(ledger, account_id),
+        entry=entry,
+        **_prefilled(ledger, account_id),
+        **_history(ledger, account_id, entry),
     )
 
 
@@ -64,7 +70,8 @@ def adjust() -> str | Response:
     made = adjustments.adjust(
         services(),
         who.decides,
-        keys.derived_id("adj", who.user_id, wanted.account_id, request_id),
+        _payment_named(wanted.account_id)
+        or keys.derived_id("adj", who.user_id, wanted.account_id, request_id),
         wanted.account_id,
         wanted.amount,
         wanted.reason,
@@ -89,11 +96,44 @@ def extend() -> str | Response:
     )
 
 
-def _history(ledger: Ledger, account_id: str) -> dict[str, object]:
+def _payment_named(account_id: str) -> str | None:
+    """The closed payment whose credits the form gives: the adjustment has its id, so that there is one, whoever makes it."""
+    payment_id = request.form.get("payment_id", "").replace("\0", "")
+    if payment_id and _closed_payment(services().ledger, account_id, payment_id) is None:
+        raise Refused("Close this payment first: until then it may still be granted.")
+    return payment_id or None
+
+
+def _closed_payment(ledger: Ledger, account_id: str, payment_id: str) -> Payment | None:
+    payment = ledger.get_payment(payment_id)
+    if payment is None or payment["account_id"] != account_id or payment["closed_at"] is None:
+        return None
+    return payment
+
+
+def _prefilled(ledger: Ledger, account_id: str) -> dict[str, str | None]:
+    payment_id = request.args.get("payment", "").replace("\0", "")
+    payment = _closed_payment(ledger, account_id, payment_id) if payment_id else None
+    if payment is None:
+        return {"payment_id": None, "amount": None, "reason": None}
+    return {
+        "payment_id": payment_id,
+        "amount": credits.to_text(payment["credits"]),
+        "reason": f"payment {payment_id}",
+    }
+
+
+def _hold(ledger: Ledger, account_id: str) -> Hold | None:
+    hold_id = request.args.get("hold", "").replace("\0", "")
+    return ledger.get_hold(account_id, hold_id) if hold_id else None
+
+
+def _history(ledger: Ledger, account_id: str, entry: int | None) -> dict[str, object]:
+    before = None if entry is None else str(entry + 1)
     return {
         "lots": ledger.list_lots(account_id, SHOWN, None)["data"],
         "payments": ledger.list_payments(account_id, SHOWN, None)["data"],
-        "movements": ledger.list_transactions(account_id, SHOWN, None)["data"],
+        "movements": ledger.list_transactions(account_id, SHOWN, before)["data"],
         "topups": ledger.list_topups(account_id, None, SHOWN),
     }
 

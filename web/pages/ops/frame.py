@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flask import Blueprint, g, render_template
+from flask import Blueprint, g, render_template, request
 
 from shared.errors import Refused
 from web.adjustments import Operator
@@ -18,12 +18,16 @@ SECTIONS: Final = (
     Section("overview", "/ops", "Overview"),
     Section("events", "/ops/events", "Events"),
     Section("dead-letters", "/ops/dead-letters", "Dead letters"),
+    Section("payments", "/ops/payments", "Payments"),
     Section("topups", "/ops/topups", "Top-ups"),
+    Section("usage", "/ops/usage", "Usage"),
+    Section("notices", "/ops/notices", "Notices"),
     Section("accounts", "/ops/accounts", "Accounts"),
     Section("adjustments", "/ops/adjustments", "Adjustments"),
     Section("reconciliation", "/ops/reconciliation", "Reconciliation"),
     Section("invariants", "/ops/invariants", "Invariants"),
 )
+DIGITS_MAX = 18  # a bigint has room for all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,19 @@ def operator() -> Person:
 def page(template: str, section: str, **context: Any) -> str:
     """A page of operators."""
     return render_template(template, operator=operator(), section=section, sections=SECTIONS, **context)
+
+
+def digits(text: str) -> int | None:
+    """A row's number, or None for anything that is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= DIGITS_MAX else None
+
+
+def number(field: str, missing: str) -> int:
+    """A row's number of the form; Refused not_found, with this sentence, for anything that is none."""
+    found = digits(request.form.get(field, ""))
+    if found is None:
+        raise Refused(missing, code="not_found", status=404)
+    return found
 
 
 def _only_operators() -> None:

@@ -56,10 +56,9 @@ def start() -> str | Response:
 @action(PATH)
 def dismiss() -> str | Response:
     """Notes that a person has settled a difference."""
-    number, note = request.form.get("difference_id", ""), request.form.get("note", "").strip()
-    if not (number.isascii() and number.isdigit() and len(number) <= 18):  # noqa: PLR2004  # a bigint
-        raise Refused("There is no such difference.", code="not_found", status=404)
+    number = frame.number("difference_id", "There is no such difference.")
+    note = request.form.get("note", "").strip()
     if len(note) > NOTE_LENGTH_MAX or not note.isprintable():
         raise Refused(f"A note has up to {NOTE_LENGTH_MAX} printable characters.")
-    services().ledger.dismiss_difference(int(number), note, frame.operator().actor)
+    services().ledger.dismiss_difference(number, note, frame.operator().actor)
     return "The difference is settled."

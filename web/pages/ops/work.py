@@ -1,4 +1,4 @@
-"""Work that was given up, automatic charges, and the check of the books."""
+"""Work that was given up, automatic charges, open holds, and the check of the books."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ from web.pages.frame import action
 from web.pages.ops import frame
 from web.services import services
 
-LETTERS, TOPUPS, INVARIANTS = "/ops/dead-letters", "/ops/topups", "/ops/invariants"
+LETTERS, TOPUPS, PAUSED, INVARIANTS = (
+    "/ops/dead-letters",
+    "/ops/topups",
+    "/ops/topups/paused",
+    "/ops/invariants",
+)
 TOPUP_STATES = ("open", "processing", "unknown", "action_required", "declined", "canceled", "succeeded")
 SHOWN = 100
 # A worker of web is ended when an answer takes a minute.
@@ -77,13 +82,28 @@ def cancel() -> str | Response:
     return f"{topup_id} is {state}."
 
 
+@blueprint.get("/topups/paused")
+def paused() -> str:
+    """Accounts whose automatic charges stand still until somebody does something."""
+    found = services().ledger.list_paused_topups(SHOWN)
+    return frame.page("ops/paused.html", "topups", paused=found, shown=SHOWN)
+
+
 @blueprint.post("/topups/resume")
-@action(TOPUPS)
+@action(PAUSED)
 def resume() -> str | Response:
     """Lifts the pause of an account's auto top-up."""
     account_id = request.form.get("account_id", "").replace("\0", "")
     topups.resume(services(), account_id, frame.operator().actor)
     return f"Auto top-up of {account_id} goes on."
+
+
+@blueprint.get("/holds")
+def holds() -> str:
+    """Open holds, those that end first at the top: overdue ones, if the sweep has left any."""
+    return frame.page(
+        "ops/holds.html", "overview", holds=services().ledger.list_open_holds(SHOWN), shown=SHOWN
+    )
 
 
 @blueprint.get("/invariants")
