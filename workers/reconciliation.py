@@ -80,6 +80,8 @@ def _work(app: App, run: Reconciliation) -> bool:
             return False
     if going is not None:
         ended = app.ledger.finish_reconciliation(run["id"], "done", None)
+        if run["kind"] != "manual":
+            app.ledger.finish_job(queue.RECONCILE, ended["counts"])
         log.info("reconciled", extra={**ended["counts"], "open_differences": ended.get("differences")})
     return True
 

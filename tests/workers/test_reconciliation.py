@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared import keys
+from shared import keys, queue
 from shared.errors import StripeUnavailable
 from tests.workers.test_with_local_stripe import Shop, server, shop
 from tests.workers.world import ACCOUNT, CREDIT
@@ -55,6 +55,20 @@ def test_a_paid_purchase_whose_webhooks_are_lost_is_granted_once(shop: Shop) -> 
     assert (shop.world.balance, shop.world.grants) == (200, 1)
     assert "repaired" not in second["counts"]
     assert differences(shop) == []
+
+
+def test_a_periodic_run_that_ends_is_a_finished_job_and_one_by_hand_is_nobodys(shop: Shop) -> None:
+    ledger = shop.world.ledger
+
+    def finished() -> bool:
+        (job,) = [row for row in ledger.job_status() if row["job"] == queue.RECONCILE]
+        return job["finished_at"] is not None
+
+    ledger.claim_slot(queue.RECONCILE, 3600)
+    reconcile(shop)
+    assert not finished()
+    reconciliation.reconcile(shop.world.app)
+    assert finished()
 
 
 def test_nothing_is_mended_twice_when_all_is_well(shop: Shop) -> None:
