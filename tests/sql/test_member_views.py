@@ -53,6 +53,11 @@ def test_the_balance_is_the_one_that_the_api_answers(books: Books) -> None:
     amounts = ("available", "held", "balance", "debt")
     agrees(read(books, "balance")[0], books.ledger.get_balance("a"), amounts, ("status",))
     books.grant("gone", 7, expires_in="-1 second")
+    before, answer = read(books, "balance")[0], books.ledger.get_balance("a")
+    agrees(before, answer, amounts, ("status",))
+    assert books.value("select balance from billing.credit_balances where account_id = 'a'") == (
+        answer["balance"] + 7 * CREDIT
+    ), "the lot that expired is not swept yet"
     books.use(2.000001)
     agrees(read(books, "balance")[0], books.ledger.get_balance("a"), amounts, ("status",))
     books.use(500)
@@ -68,7 +73,9 @@ def test_holds_and_limits_are_those_that_the_api_answers(books: Books) -> None:
         agrees(row, dict(books.hold(row["id"])), amounts, ("parent_id", "state", "agent"))
     assert books.ledger.release_hold("a", "h")
     assert {row["remaining"] for row in read(books, "holds")} == {0}
-    books.limit(3, "month", agent="x")
+    books.place(4, "mine", agent="x")
+    books.limit(30, "month", agent="x")
+    assert {row["held"] for row in read(books, "limits")} == {4}
     for passed in (None, "40 days"):
         if passed:
             books.query("update billing.credit_limits set window_start = window_start - interval '40 days'")
