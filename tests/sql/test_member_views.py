@@ -128,6 +128,35 @@ def test_lists_carry_the_units_of_the_api(books: Books) -> None:
     assert (settings["enabled"], settings["threshold"], settings["credits"]) == (True, 10, 100)
 
 
+def test_every_row_of_a_list_is_that_of_the_api(books: Books) -> None:
+    """Each row, with sums that differ from each other, signs, and lots that are partly used."""
+    books.use(3.25)
+    books.ledger.adjust_credits("adj_1", "a", -2 * CREDIT, "tests", "tests")
+    books.query(
+        "update billing.payments set refunded_credits = 1500000, disputed_credits = 250000 where account_id = 'a'"
+    )
+    books.query("update billing.invoices set amount_due = 700, amount_paid = 300 where account_id = 'a'")
+    ledger = books.ledger
+    lists: list[tuple[str, list[Any], tuple[str, ...], tuple[str, ...]]] = [
+        ("transactions", ledger.list_transactions("a", 99, None)["data"], ("credits", "balance_after"), ("kind",)),
+        ("lots", ledger.list_lots("a", 99, None)["data"], ("granted", "remaining"),
+         ("kind", "source", "paid_amount", "currency", "expires_at")),
+        ("payments", ledger.list_payments("a", 99, None)["data"], ("credits", "refunded_credits", "disputed_credits"),
+         ("amount", "currency", "status", "receipt_url")),
+        ("topups", ledger.list_topups("a", None, 99), ("credits",), ("amount", "currency", "state")),
+        ("invoices", ledger.list_invoices("a", 99, None)["data"], (), ("amount_due", "amount_paid", "currency", "status")),
+        ("packages", ledger.list_packages(), ("credits",), ("name", "amount", "currency")),
+        ("plans", ledger.list_plans(), ("credits_per_cycle",), ("name", "amount", "currency", "interval")),
+    ]  # fmt: skip
+    for view, answers, amounts, same in lists:
+        rows = {row["id"]: row for row in read(books, view)}
+        assert {answer["id"] for answer in answers} == set(rows) != set(), view
+        for answer in answers:
+            agrees(rows[answer["id"]], answer, amounts, same)
+    assert {row["credits"] < 0 for row in read(books, "transactions")} == {True, False}
+    assert any(0 < row["remaining"] < row["granted"] for row in read(books, "lots"))
+
+
 def test_usage_by_day_adds_up_the_last_31_days_by_when_it_happened(books: Books) -> None:
     """An event of long ago that was booked just now belongs to no day that is shown."""
     for event, ago in (("late", "40 days"), ("two", "2 days"), ("too", "2 days"), ("edge", "29 days")):

@@ -36,7 +36,7 @@ def test_only_this_page_lets_stripe_js_in(client: FlaskClient, token: str) -> No
     assert "unsafe" not in policy[0]
     for part in ("script-src 'self' http", "frame-src http", "connect-src 'self' http"):
         assert part in policy[0]
-    for other in ("/billing/sign-in", f"/billing/pay/{token}x", "/healthz"):
+    for other in ("/sign-in", f"/billing/pay/{token}x", "/healthz"):
         assert "frame-src" not in client.get(other).headers["Content-Security-Policy"]
 
 
