@@ -85,7 +85,7 @@ def test_holds_and_limits_are_those_that_the_api_answers(books: Books) -> None:
                 found[answer["window"]],
                 dict(answer),
                 ("credits", "used", "held", "left"),
-                ("scope", "scope_id", "hard"),
+                ("scope", "scope_id", "hard", "resets_at"),
             )
 
 
