@@ -68,6 +68,11 @@ def test_a_token_acts_for_its_members_account(
     assert issuer.requests == 1
 
 
+def test_a_token_of_a_clock_that_is_ahead_is_taken(client: FlaskClient, issuer: Issuer) -> None:
+    ahead = issuer.claims(MEMBER)["iat"] + 120
+    assert client.get("/api/me", headers=bearer(issuer.token(iat=ahead))).status_code == 200
+
+
 def test_79_tokens_that_are_not_the_projects_own_open_nothing(
     client: FlaskClient, ledger: Ledger, issuer: Issuer, acme: str, money: Counts
 ) -> None:
