@@ -182,6 +182,17 @@ def test_endpoint_shows_its_secret_once_and_a_double_click_is_one(
     assert ledger.list_webhook_endpoints(acme) == []
 
 
+def test_81_the_same_form_of_two_accounts_is_two_endpoints(
+    owner: FlaskClient, app: Flask, settings: Settings, ledger: Ledger, acme: str
+) -> None:
+    ledger.open_account("other", "Other", None, None, 0, "tests")
+    theirs, link = app.test_client(), urlsplit(login_url(settings, "other"))
+    theirs.get(f"{link.path}?{link.query}")
+    for browser in (owner, theirs):
+        send(browser, "/billing/notices/webhooks", request_id="form_1", url="https://hooks.example/refill")
+    assert [len(ledger.list_webhook_endpoints(account)) for account in (acme, "other")] == [1, 1]
+
+
 @pytest.mark.parametrize(
     "url", ["", "x", "http://hooks.example", "https://a@b.example/", "javascript:alert(1)"]
 )
