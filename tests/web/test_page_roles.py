@@ -102,6 +102,21 @@ def test_82_forms_of_owners_are_offered_to_owners_alone(
     assert {"/billing/portal", "/billing/members"} <= offered()
 
 
+def test_82_the_role_is_that_of_the_account_in_view(owner: FlaskClient, ledger: Ledger, acme: str) -> None:
+    (myself,) = ledger.list_members(acme)
+    for account in ("aaa", "zzz"):
+        ledger.open_account(account, account, None, OWNER, 0, "tests")
+        ledger.set_member(account, myself["user_id"], "member", "tests")
+    form = {"csrf_token": token_of(owner.get("/billing").text)}
+    for account, role, status in (("aaa", "member", 403), ("acme", "owner", 303), ("zzz", "member", 403)):
+        assert owner.post("/billing/account", data=form | {"account_id": account}).status_code == 303
+        assert owner.post("/billing/auto-topup/off", data=form).status_code == status
+        assert (f"Your role in this account is {role}" in owner.get("/billing/auto-topup").text) == (
+            role == "member"
+        )
+        assert len(ledger.list_auto_topup_consents(account, 9)) == (account == acme)
+
+
 @pytest.mark.parametrize(
     ("path", "form"),
     [

@@ -137,6 +137,7 @@ def test_coming_back_waits_for_the_grant_and_shows_the_new_balance(
     assert ">200<" in arrived
     assert "https://pay.stripe.com/r" in arrived
     assert "hx-get" not in arrived
+    assert 'id="header-balance" hx-swap-oob="true"' in arrived
 
 
 def test_turning_back_says_that_nothing_was_charged(visitor: FlaskClient, ledger: Ledger) -> None:
