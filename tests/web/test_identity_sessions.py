@@ -110,9 +110,14 @@ def test_signing_in_gives_a_new_id_and_ends_the_one_before(
     """An id that somebody put into the browser beforehand is worth nothing afterwards."""
     with client.session_transaction() as planted:
         planted["sid"] = "planted"
-        planted["csrf_token"] = planted.get("csrf_token", "")
+        planted["pending"] = {"planted": {"verifier": "v", "next": "/", "until": 2**40}}
+    client.get("/sign-in")
+    with client.session_transaction() as session:
+        secret = session["csrf_token"]
     sign_in(client)
-    assert "planted" not in decoded(cookie(client))
+    held = decoded(cookie(client))
+    assert "planted" not in held
+    assert secret not in held, "whoever planted the cookie would know what guards the forms"
     first = cookie(client)
     with client.session_transaction() as session:
         before = session["sid"]

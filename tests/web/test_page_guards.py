@@ -20,7 +20,7 @@ from shared.seals import Sealer
 from shared.settings import Settings
 from shared.stripe_client import StripeGateway
 from tests.web.browsing import OPERATOR, token_of
-from tests.web.conftest import make_settings
+from tests.web.conftest import Counts, make_settings
 from tests.web.test_account_pages import CALLS_MAX, counted
 from tests.web.test_money_pages import BUY, TOPUP, Browser, add_card
 from web import create_app
@@ -222,6 +222,27 @@ def test_every_page_has_one_strict_policy_and_loads_nothing_of_anybody_else(
         assert all(url.startswith(f"{server.url}/") for url in theirs), (rule, theirs)
         assert len(theirs) == int(form), (rule, theirs)
     assert documents > 30
+
+
+def test_86_every_form_of_every_page_wants_its_token(
+    app: Flask, settings: Settings, owner: Browser, filled: dict[str, str], money: Counts, server: LocalStripe
+) -> None:
+    operator, tried = _enter(app, operator_url(settings, OPERATOR)), 0
+    before, asked = money(), len(server.control.requests())
+    for rule in app.url_map.iter_rules():
+        if "POST" not in (rule.methods or ()) or not re.match(r"/(billing|sign-in|ops)(/|$)", rule.rule):
+            continue
+        browser = operator if rule.rule.startswith("/ops") else owner.client
+        address = re.sub("<[^>]+>", "x", rule.rule)
+        for token in ({}, {"csrf_token": ""}, {"csrf_token": "wrong"}):
+            answer = browser.post(address, data=BUY | TOPUP | token)
+            assert answer.status_code == 400, rule.rule
+            assert "This form is too old" in answer.text
+        tried += 1
+    assert tried > 35
+    assert money() == before
+    assert len(server.control.requests()) == asked
+    assert owner.get("/billing").status_code == 200
 
 
 def test_in_production_stripes_own_origins_are_the_only_others(dsn: str, redis_url: str) -> None:
