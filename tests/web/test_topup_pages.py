@@ -7,12 +7,14 @@ from urllib.parse import urlencode
 
 import pytest
 import stripe
+from limits import parse
 
 from shared import queue as queues
 from shared.ledger import Ledger
 from shared.queue import Queue
 from tests.support import Database
 from tests.web.browsing import rows
+from tests.web.conftest import Counts
 from tests.web.test_money_pages import (
     CREDIT,
     TOPUP,
@@ -25,6 +27,7 @@ from tests.web.test_money_pages import (
     server,
     settings,
 )
+from web import limits
 from web.api.auto_topup import CONSENT_TEXT, CONSENT_TEXT_VERSION
 
 __all__ = ["app", "card", "client_at_stripe", "owner", "server", "settings"]
@@ -115,6 +118,26 @@ def test_card_that_is_consented_to_is_the_one_that_is_charged(
     assert [m["id"] for m in ledger.list_payment_methods("acme") if m["default"]] == [card]
     assert owner.post(SAVE, **TOPUP | {"card": other}).status_code == 303
     assert [m["id"] for m in ledger.list_payment_methods("acme") if m["default"]] == [other]
+
+
+def test_90_choosing_cards_by_this_form_is_limited_as_it_is_on_the_page_of_cards(
+    owner: Browser,
+    ledger: Ledger,
+    card: str,
+    money: Counts,
+    client_at_stripe: stripe.StripeClient,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = add_card(owner, client_at_stripe, "pm_card_mastercard")
+    monkeypatch.setattr(limits, "PER_ACCOUNT", parse("2 per hour"))
+    for chosen in (other, card):
+        assert owner.post(SAVE, **TOPUP | {"card": chosen}).status_code == 303
+    before = money()
+    assert owner.post(SAVE, **TOPUP | {"card": other}).status_code == 429
+    assert owner.post(f"/billing/payment-methods/{other}/default").status_code == 429
+    assert money() == before
+    # Whoever changes numbers alone asks Stripe for nothing.
+    assert owner.post(SAVE, **TOPUP | {"card": card, "threshold": "40"}).status_code == 303
 
 
 def test_saving_below_the_threshold_says_so_and_has_the_card_charged_at_once(
