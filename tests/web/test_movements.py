@@ -50,10 +50,10 @@ def drew(*kinds: str) -> list[dict[str, Any]]:
         (row("adjustment", -CREDIT), Explained("Correction", "Credits taken by support", [])),
         (
             row("expiry", -CREDIT, draws=drew("promotion", "signup", "promotion")),
-            Explained("Expired credits of promotion and sign-up credits", "They were not used in time", []),
+            Explained("Expired promotion and sign-up credits", "They were not used in time", []),
         ),
-        (row("expiry", -CREDIT), Explained("Expired credits of a lot", "They were not used in time", [])),
-        (row("usage", -CREDIT, draws=drew("purchase")), Explained("Usage", "from purchase", [])),
+        (row("expiry", -CREDIT), Explained("Expired credits", "They were not used in time", [])),
+        (row("usage", -CREDIT, draws=drew("purchase")), Explained("Usage", "out of bought credits", [])),
         (row("a_new_kind"), Explained("A new kind", None, [])),
     ],
 )  # fmt: skip
@@ -73,7 +73,7 @@ def test_usage_names_who_and_what_and_links_by_encoded_names() -> None:
     }
     said = explained(row("usage", -CREDIT, usage=used, draws=drew("purchase", "signup")))
     assert said.what == "chat"
-    assert said.why == "by a&b=c for m in d, from purchase and sign-up credits"
+    assert said.why == "by a&b=c for m in d, out of bought and sign-up credits"
     assert [link.url for link in said.links] == [
         "/billing/usage?only=run&name=r%231&by=action",
         "/billing/usage?only=agent&name=a%26b%3Dc&by=action",

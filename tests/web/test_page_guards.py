@@ -27,7 +27,8 @@ from web import create_app
 from web.local_login import login_url, operator_url
 from web.security import payment_policy
 
-STRIPE = "https://checkout.stripe.com"
+CHECKOUT, PORTAL = "https://checkout.stripe.com", "https://billing.stripe.com"
+STRIPE_JS = {"https://js.stripe.com", "https://*.js.stripe.com"}
 STRICT = {
     "default-src": {"'self'"},
     "script-src": {"'self'"},
@@ -35,7 +36,7 @@ STRICT = {
     "img-src": {"'self'", "data:"},
     "object-src": {"'none'"},
     "base-uri": {"'none'"},
-    "form-action": {"'self'", STRIPE},
+    "form-action": {"'self'", CHECKOUT, PORTAL},
     "frame-ancestors": {"'none'"},
 }
 WITH_STRIPES_FORM = {
@@ -196,7 +197,7 @@ def test_every_page_has_one_strict_policy_and_loads_nothing_of_anybody_else(
     app: Flask, settings: Settings, owner: Browser, filled: dict[str, str], server: LocalStripe
 ) -> None:
     operator, nobody, documents = _enter(app, operator_url(settings, OPERATOR)), app.test_client(), 0
-    strict = STRICT | {"form-action": {"'self'", STRIPE, server.url}}
+    strict = STRICT | {"form-action": {"'self'", server.url}}
     for rule, address in every_page(app, filled).items():
         browser = operator if rule.startswith("/ops") else nobody if rule == "/sign-in" else owner.client
         answer = browser.get(address)
@@ -258,7 +259,7 @@ def test_in_production_stripes_own_origins_are_the_only_others(dsn: str, redis_u
 def test_the_policy_of_stripes_form_is_as_stripe_documents_it(dsn: str, redis_url: str) -> None:
     """docs.stripe.com/security/guide#content-security-policy."""
     assert policy_of([payment_policy(make_settings(dsn, redis_url))]) == STRICT | {
-        "script-src": {"'self'", "https://js.stripe.com"},
-        "frame-src": {"https://js.stripe.com", "https://hooks.stripe.com"},
+        "script-src": {"'self'"} | STRIPE_JS,
+        "frame-src": STRIPE_JS | {"https://hooks.stripe.com"},
         "connect-src": {"'self'", "https://api.stripe.com"},
     }
