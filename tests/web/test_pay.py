@@ -50,12 +50,13 @@ def test_page_tells_amount_and_account_and_no_balance(client: FlaskClient, token
     assert acme not in page.replace("Acme", "")
 
 
+@pytest.mark.parametrize("path", ["payments", "charges"])
 def test_payments_show_the_link_to_whoever_may_pay_only(
-    client: FlaskClient, key: KeyMaker, token: str, acme: str
+    client: FlaskClient, key: KeyMaker, token: str, acme: str, path: str
 ) -> None:
     def shown(scopes: str) -> str | None:
         headers = key(scopes.split(","), acme)
-        found: str | None = client.get("/api/billing/payments", headers=headers).json["data"][0]["pay_url"]
+        found: str | None = client.get(f"/api/billing/{path}", headers=headers).json["data"][0]["pay_url"]
         return found
 
     assert shown("read") is None
