@@ -53,6 +53,11 @@ def test_the_balance_is_the_one_that_the_api_answers(books: Books) -> None:
     amounts = ("available", "held", "balance", "debt")
     agrees(read(books, "balance")[0], books.ledger.get_balance("a"), amounts, ("status",))
     books.grant("gone", 7, expires_in="-1 second")
+    before, answer = read(books, "balance")[0], books.ledger.get_balance("a")
+    agrees(before, answer, amounts, ("status",))
+    assert books.value("select balance from billing.credit_balances where account_id = 'a'") == (
+        answer["balance"] + 7 * CREDIT
+    ), "the lot that expired is not swept yet"
     books.use(2.000001)
     agrees(read(books, "balance")[0], books.ledger.get_balance("a"), amounts, ("status",))
     books.use(500)
@@ -68,7 +73,9 @@ def test_holds_and_limits_are_those_that_the_api_answers(books: Books) -> None:
         agrees(row, dict(books.hold(row["id"])), amounts, ("parent_id", "state", "agent"))
     assert books.ledger.release_hold("a", "h")
     assert {row["remaining"] for row in read(books, "holds")} == {0}
-    books.limit(3, "month", agent="x")
+    books.place(4, "mine", agent="x")
+    books.limit(30, "month", agent="x")
+    assert {row["held"] for row in read(books, "limits")} == {4}
     for passed in (None, "40 days"):
         if passed:
             books.query("update billing.credit_limits set window_start = window_start - interval '40 days'")
@@ -78,7 +85,7 @@ def test_holds_and_limits_are_those_that_the_api_answers(books: Books) -> None:
                 found[answer["window"]],
                 dict(answer),
                 ("credits", "used", "held", "left"),
-                ("scope", "scope_id", "hard"),
+                ("scope", "scope_id", "hard", "resets_at"),
             )
 
 
@@ -119,6 +126,35 @@ def test_lists_carry_the_units_of_the_api(books: Books) -> None:
     ]
     (settings,) = read(books, "auto_topup")
     assert (settings["enabled"], settings["threshold"], settings["credits"]) == (True, 10, 100)
+
+
+def test_every_row_of_a_list_is_that_of_the_api(books: Books) -> None:
+    """Each row, with sums that differ from each other, signs, and lots that are partly used."""
+    books.use(3.25)
+    books.ledger.adjust_credits("adj_1", "a", -2 * CREDIT, "tests", "tests")
+    books.query(
+        "update billing.payments set refunded_credits = 1500000, disputed_credits = 250000 where account_id = 'a'"
+    )
+    books.query("update billing.invoices set amount_due = 700, amount_paid = 300 where account_id = 'a'")
+    ledger = books.ledger
+    lists: list[tuple[str, list[Any], tuple[str, ...], tuple[str, ...]]] = [
+        ("transactions", ledger.list_transactions("a", 99, None)["data"], ("credits", "balance_after"), ("kind",)),
+        ("lots", ledger.list_lots("a", 99, None)["data"], ("granted", "remaining"),
+         ("kind", "source", "paid_amount", "currency", "expires_at")),
+        ("payments", ledger.list_payments("a", 99, None)["data"], ("credits", "refunded_credits", "disputed_credits"),
+         ("amount", "currency", "status", "receipt_url")),
+        ("topups", ledger.list_topups("a", None, 99), ("credits",), ("amount", "currency", "state")),
+        ("invoices", ledger.list_invoices("a", 99, None)["data"], (), ("amount_due", "amount_paid", "currency", "status")),
+        ("packages", ledger.list_packages(), ("credits",), ("name", "amount", "currency")),
+        ("plans", ledger.list_plans(), ("credits_per_cycle",), ("name", "amount", "currency", "interval")),
+    ]  # fmt: skip
+    for view, answers, amounts, same in lists:
+        rows = {row["id"]: row for row in read(books, view)}
+        assert {answer["id"] for answer in answers} == set(rows) != set(), view
+        for answer in answers:
+            agrees(rows[answer["id"]], answer, amounts, same)
+    assert {row["credits"] < 0 for row in read(books, "transactions")} == {True, False}
+    assert any(0 < row["remaining"] < row["granted"] for row in read(books, "lots"))
 
 
 def test_usage_by_day_adds_up_the_last_31_days_by_when_it_happened(books: Books) -> None:

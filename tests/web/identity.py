@@ -26,6 +26,7 @@ class Issuer:
         self.url = f"http://127.0.0.1:{port}"
         self.requests = 0
         self.down = False
+        self.padding = ""
         self.keys: dict[str, Any] = {}
         self.add_key("k1")
 
@@ -47,7 +48,7 @@ class Issuer:
             algorithm = "ES256" if kind is jwt.algorithms.ECAlgorithm else "RS256"
             row: dict[str, Any] = kind.to_jwk(key.public_key(), as_dict=True)  # type: ignore[attr-defined]
             rows.append(row | {"kid": key_id, "alg": algorithm, "use": "sig", "key_ops": ["verify"]})
-        return {"keys": rows}
+        return {"keys": rows, "padding": self.padding}
 
     def claims(self, user_id: str, **more: Any) -> dict[str, Any]:
         now = int(time.time())
@@ -82,7 +83,8 @@ def issuing() -> Iterator[Issuer]:
         def do_GET(self) -> None:
             issuer.requests += 1
             found = self.path == "/auth/v1/.well-known/jwks.json" and not issuer.down
-            body = json.dumps(issuer.document()).encode() if found else b"{}"
+            # What is away may still answer something that looks like a key set.
+            body = json.dumps(issuer.document() if found else {"keys": []}).encode()
             self.send_response(200 if found else 503)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from limits import parse
 
 from shared.db import PostgresDatabase as Calls
 from shared.ledger import Ledger
@@ -18,6 +19,7 @@ from shared.settings import Settings
 from tests.support import Database
 from tests.web.browsing import rows, token_of
 from tests.web.conftest import Counts
+from web import limits as rates
 from web.local_login import login_url
 
 CALLS_MAX = 8
@@ -180,6 +182,17 @@ def test_endpoint_shows_its_secret_once_and_a_double_click_is_one(
     assert ledger.list_webhook_endpoints(acme) == []
 
 
+def test_81_the_same_form_of_two_accounts_is_two_endpoints(
+    owner: FlaskClient, app: Flask, settings: Settings, ledger: Ledger, acme: str
+) -> None:
+    ledger.open_account("other", "Other", None, None, 0, "tests")
+    theirs, link = app.test_client(), urlsplit(login_url(settings, "other"))
+    theirs.get(f"{link.path}?{link.query}")
+    for browser in (owner, theirs):
+        send(browser, "/billing/notices/webhooks", request_id="form_1", url="https://hooks.example/refill")
+    assert [len(ledger.list_webhook_endpoints(account)) for account in (acme, "other")] == [1, 1]
+
+
 @pytest.mark.parametrize(
     "url", ["", "x", "http://hooks.example", "https://a@b.example/", "javascript:alert(1)"]
 )
@@ -207,6 +220,33 @@ def test_81_endpoints_of_others_and_of_the_platform_are_not_found(
             f"/billing/notices/webhooks/{form}", data={"csrf_token": token, "id": endpoint_id}
         )
         assert answer.status_code == 404
+    assert money() == before
+
+
+def test_endpoints_are_shown_to_admins_and_hidden_from_members(
+    owner: FlaskClient, ledger: Ledger, acme: str
+) -> None:
+    ledger.create_webhook_endpoint("whe_" + "1" * 32, acme, "https://h.example/", None, "whsec_x", "tests")
+    (myself,) = ledger.list_members(acme)
+    ledger.set_member(acme, OTHER, "owner", "tests")
+    for role, shown in (("admin", True), ("member", False)):
+        ledger.set_member(acme, myself["user_id"], role, "tests")  # type: ignore[arg-type]
+        page = owner.get("/billing/notices")
+        assert page.status_code == 200
+        assert ("https://h.example/" in page.text) == shown
+        assert "whsec_x" not in page.text
+
+
+def test_test_messages_are_limited(
+    owner: FlaskClient, ledger: Ledger, acme: str, money: Counts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = "whe_" + "1" * 32
+    ledger.create_webhook_endpoint(endpoint, acme, "https://h.example/", None, "whsec_x", "tests")
+    monkeypatch.setattr(rates, "PER_ACCOUNT", parse("1 per hour"))
+    form = {"csrf_token": token_of(owner.get("/billing").text), "id": endpoint}
+    assert owner.post("/billing/notices/webhooks/test", data=form).status_code == 303
+    before = money()
+    assert owner.post("/billing/notices/webhooks/test", data=form).status_code == 429
     assert money() == before
 
 

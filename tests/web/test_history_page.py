@@ -18,6 +18,7 @@ from tests.support import Database
 from tests.web.browsing import rows
 from tests.web.conftest import KeyMaker
 from tests.web.test_account_pages import CALLS_MAX, counted, owner
+from web.pages import history
 
 __all__ = ["owner"]
 CREDIT = 1_000_000
@@ -105,8 +106,44 @@ def test_filters_by_kind_and_days(owner: FlaskClient, ledger: Ledger, acme: str)
     assert shown(owner.get(f"/billing/history?to={TODAY - dt.timedelta(days=1)}").text) == []
 
 
+def test_csv_says_the_ledgers_own_numbers_in_credits_with_their_signs(
+    owner: FlaskClient, ledger: Ledger, acme: str
+) -> None:
+    ledger.spend_credits(acme, {"id": HOSTILE, "action": "chat"})
+    ledger.adjust_credits("=1+1", acme, -1, "tests", "tests")
+    lines = list(csv.DictReader(io.StringIO(owner.get("/billing/history.csv").text)))
+    assert [(line["kind"], line["credits"], line["balance_after"]) for line in lines] == [
+        ("adjustment", "-0.000001", "97.499999"),
+        ("usage", "-2.5", "97.5"),
+        ("signup", "100", "100"),
+    ]
+    assert [line["source_id"][:2] for line in lines] == ["'=", HOSTILE[:2], "ac"]
+    booked = ledger.list_transactions(acme, 9, None)["data"]
+    assert [line["entry"] for line in lines] == [f"txn_{row['id']}" for row in booked]
+    assert {line["booked_at"][:10] for line in lines} == {str(TODAY)}
+
+
+def test_a_filter_is_kept_from_page_to_page_and_in_the_file(
+    owner: FlaskClient, ledger: Ledger, acme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "ENTRIES_SHOWN", 2)
+    monkeypatch.setattr(history, "ENTRIES_A_READ", 2)
+    for number in range(5):
+        ledger.spend_credits(acme, {"id": f"e{number}", "action": "chat"})
+        ledger.adjust_credits(f"a{number}", acme, 1, "tests", "tests")
+    address = f"/billing/history?kind=usage&from={TODAY}&to={TODAY}"
+    shown_pages = list(pages(owner, address, "Older"))
+    used = [row["id"] for row in ledger.list_transactions(acme, 99, None, "usage")["data"]]
+    assert [number for page in shown_pages for number in shown(page)] == used
+    file = re.search(r'href="(/billing/history\.csv[^"]+)"', shown_pages[0])
+    assert file is not None
+    lines = csv.DictReader(io.StringIO(owner.get(html.unescape(file[1])).text))
+    assert [line["entry"] for line in lines] == [f"txn_{number}" for number in used]
+
+
 @pytest.mark.parametrize(
-    "query", ["kind=x", "from=x", "to=2026-02-30", "cursor=x", "cursor=-1", "cursor=9" * 30]
+    "query",
+    ["kind=x", "from=x", "to=2026-02-30", "cursor=x", "cursor=-1", "cursor=" + "9" * 30, "cursor=%C2%B2"],
 )
 def test_what_is_no_page_is_refused(owner: FlaskClient, query: str) -> None:
     assert owner.get(f"/billing/history?{query}").status_code == 422

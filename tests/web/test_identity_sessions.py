@@ -26,7 +26,7 @@ from tests.web.browsing import (
     token_of,
 )
 from tests.web.conftest import FakeGateway
-from web import create_app
+from web import create_app, sessions
 
 
 @pytest.fixture
@@ -110,9 +110,14 @@ def test_signing_in_gives_a_new_id_and_ends_the_one_before(
     """An id that somebody put into the browser beforehand is worth nothing afterwards."""
     with client.session_transaction() as planted:
         planted["sid"] = "planted"
-        planted["csrf_token"] = planted.get("csrf_token", "")
+        planted["pending"] = {"planted": {"verifier": "v", "next": "/", "until": 2**40}}
+    client.get("/sign-in")
+    with client.session_transaction() as session:
+        secret = session["csrf_token"]
     sign_in(client)
-    assert "planted" not in decoded(cookie(client))
+    held = decoded(cookie(client))
+    assert "planted" not in held
+    assert secret not in held, "whoever planted the cookie would know what guards the forms"
     first = cookie(client)
     with client.session_transaction() as session:
         before = session["sid"]
@@ -142,6 +147,8 @@ def test_signing_out_ends_it_here_and_at_supabase(
     assert (out.status_code, out.location) == (303, "/sign-in")
     assert supabase.auth._rows["sessions"] == {}
     assert rows(database, "select * from billing.member_sessions") == []
+    with client.session_transaction() as left:
+        assert "sid" not in left
     client.set_cookie("refill", stolen)
     assert client.get("/billing").status_code == 401
 
@@ -154,6 +161,17 @@ def test_signing_out_works_while_supabase_is_away(
     supabase.away = True
     assert client.post("/billing/sign-out", data={"csrf_token": token}).status_code == 303
     assert rows(database, "select * from billing.member_sessions") == []
+
+
+def test_signing_out_with_a_token_that_has_ended_ends_it_at_supabase_by_a_new_one(
+    client: FlaskClient, ada: str, supabase: LocalSupabase, database: Database
+) -> None:
+    sign_in(client)
+    token = token_of(client.get("/billing").text)
+    age(database, -10)
+    assert client.post("/billing/sign-out", data={"csrf_token": token}).status_code == 303
+    assert refreshes(supabase) == 1
+    assert supabase.auth._rows["sessions"] == {}
 
 
 def test_supabase_away_is_a_503_page_and_nobody_is_signed_in(
@@ -226,6 +244,18 @@ def test_while_supabase_is_away_a_valid_token_goes_on_and_an_ended_one_waits(
     supabase.away = False
     rows(database, "update billing.member_sessions set refreshing_until = '-infinity' returning 1")
     assert client.get("/billing").status_code == 200
+
+
+def test_a_token_that_has_ended_opens_nothing_while_another_request_renews_it(
+    client: FlaskClient, ada: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_in(client)
+    monkeypatch.setattr(sessions, "WAIT_SECONDS", 0)
+    renewing = "update billing.member_sessions set refreshing_until = now() + interval '1 minute' returning 1"
+    for seconds, status in ((30, 200), (-1, 503)):
+        age(database, seconds)
+        rows(database, renewing)
+        assert client.get("/billing").status_code == status
 
 
 def test_another_secret_key_signs_everybody_out_without_a_fault(

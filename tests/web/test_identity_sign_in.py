@@ -151,6 +151,17 @@ def test_87_no_sign_in_leads_elsewhere(client: FlaskClient, ada: str, address: s
     assert client.get("/sign-in", query_string={"next": address}).location == "/billing"
 
 
+@pytest.mark.parametrize("address", ["https://evil.example", "//evil.example", "/\\evil.example"])
+def test_87_no_link_and_no_provider_leads_elsewhere(
+    client: FlaskClient, ada: str, supabase: LocalSupabase, address: str
+) -> None:
+    ask_for_link(client, next=address)
+    assert client.get("/sign-in/with/github", query_string={"next": address}).status_code == 303
+    with client.session_transaction() as session:
+        assert [begun["next"] for begun in session["pending"].values()] == ["/billing"] * 2
+    assert client.get(follow(supabase.auth.mails[-1]["url"])).location == "/billing"
+
+
 def test_87_own_paths_are_kept() -> None:
     for path in ("/billing", "/billing/statement?month=2026-10", "/", "/billing/success?payment=pay_1"):
         assert own_path(path) == path

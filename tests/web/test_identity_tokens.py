@@ -22,7 +22,15 @@ from shared.ledger import Ledger
 from shared.settings import Settings
 from tests.web.conftest import Counts, make_settings
 from tests.web.identity import MEMBER, Issuer, issuing
-from web.tokens import FAILED_SECONDS, FRESH_SECONDS, UNKNOWN_SECONDS, IdentityUnavailable, KeySet, Tokens
+from web.tokens import (
+    FAILED_SECONDS,
+    FRESH_SECONDS,
+    KEY_SET_BYTES_MAX,
+    UNKNOWN_SECONDS,
+    IdentityUnavailable,
+    KeySet,
+    Tokens,
+)
 
 LEGACY = "a-legacy-secret-of-at-least-32-characters"
 
@@ -60,6 +68,11 @@ def test_a_token_acts_for_its_members_account(
     assert issuer.requests == 1
 
 
+def test_a_token_of_a_clock_that_is_ahead_is_taken(client: FlaskClient, issuer: Issuer) -> None:
+    ahead = issuer.claims(MEMBER)["iat"] + 120
+    assert client.get("/api/me", headers=bearer(issuer.token(iat=ahead))).status_code == 200
+
+
 def test_79_tokens_that_are_not_the_projects_own_open_nothing(
     client: FlaskClient, ledger: Ledger, issuer: Issuer, acme: str, money: Counts
 ) -> None:
@@ -71,10 +84,13 @@ def test_79_tokens_that_are_not_the_projects_own_open_nothing(
     confused = unsigned({"alg": "HS256", "kid": "k1", "typ": "JWT"}, claims)
     mac = hmac.digest(published, confused[:-1].encode(), "sha256")
     confused += base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
+    empty = unsigned({"alg": "HS256", "typ": "JWT"}, claims)
+    empty += base64.urlsafe_b64encode(hmac.digest(b"", empty[:-1].encode(), "sha256")).rstrip(b"=").decode()
     tokens = {
         "none": unsigned({"alg": "none", "kid": "k1"}, claims, "x"),
         "none without a signature": unsigned({"alg": "none"}, claims),
         "algorithm of a secret": confused,
+        "an empty secret": empty,
         "legacy secret that is not set": jwt.encode(claims, LEGACY, algorithm="HS256"),
         "expired": issuer.token(exp=1),
         "no expiry": issuer.token(exp=None),
@@ -226,6 +242,11 @@ def test_entries_that_are_no_public_key_are_passed_over(source: Source) -> None:
     keys = KeySet(lambda: {"keys": [*rows, source.issuer.document()["keys"][0] | {"kid": "k2"}]})
     assert keys.get("k1") is None
     assert keys.get("k2") is not None
+
+
+def test_key_set_that_is_too_large_is_not_read(client: FlaskClient, issuer: Issuer) -> None:
+    issuer.padding = "x" * KEY_SET_BYTES_MAX
+    assert client.get("/api/me", headers=bearer(issuer.token())).status_code == 503
 
 
 def test_key_set_away_is_503_over_http(client: FlaskClient, issuer: Issuer) -> None:

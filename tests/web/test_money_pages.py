@@ -97,7 +97,7 @@ def add_card(owner: Browser, at_stripe: stripe.StripeClient, name: str = "pm_car
     intent_id = form.rsplit("/", 1)[-1]
     page = owner.get(form)
     assert f"{intent_id}_secret_" in page.text
-    assert "https://js.stripe.com" in page.headers["Content-Security-Policy"] or "/stripe.js" in page.text
+    assert "/stripe.js" in page.text
     method = at_stripe.v1.setup_intents.confirm(intent_id, {"payment_method": name}).payment_method
     assert owner.get(f"/billing/payment-methods/added/{intent_id}").status_code == 303
     return str(method)
@@ -335,7 +335,7 @@ def test_pages_ask_the_database_at_most_eight_times(
     monkeypatch.setattr(ledger.database, "call", count)
     answer = owner.get(paths.get(path, f"/billing/{path}"))
     assert answer.status_code == (422 if path == "fault" else 200)
-    assert len(calls) <= 8, calls
+    assert 0 < len(calls) <= 8, calls
 
 
 @pytest.mark.parametrize(

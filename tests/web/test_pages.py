@@ -137,6 +137,7 @@ def test_coming_back_waits_for_the_grant_and_shows_the_new_balance(
     assert ">200<" in arrived
     assert "https://pay.stripe.com/r" in arrived
     assert "/billing/success" not in arrived
+    assert re.search('id="header-balance"[^>]* hx-swap-oob="true"', arrived)
 
 
 def test_turning_back_says_that_nothing_was_charged(visitor: FlaskClient, ledger: Ledger) -> None:

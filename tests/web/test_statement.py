@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import re
 from urllib.parse import urlsplit
 
 import pytest
@@ -86,6 +87,28 @@ def test_the_page_shows_the_month_and_leads_to_its_entries(
     assert client.get("/billing/statement?month=1").status_code == 422
     entries = client.get(f"/billing/statement.csv?month={NOW}").text
     assert entries.count("txn_") == 3
+
+
+def test_months_lead_to_each_other_and_an_empty_one_says_so(
+    client: FlaskClient, settings: Settings, acme: str
+) -> None:
+    url = urlsplit(login_url(settings, acme))
+    client.get(f"{url.path}?{url.query}")
+    for month, before, after in (
+        ("2024-01", "2023-12", "2024-02"), ("2024-02", "2024-01", "2024-03"), ("2024-03", "2024-02", "2024-04"),
+        ("2023-12", "2023-11", "2024-01"),
+    ):  # fmt: skip
+        page = client.get(f"/billing/statement?month={month}").text
+        assert re.findall(r'href="/billing/statement\?month=([\d-]+)"', page) == [before, after]
+        assert f'href="/billing/statement.csv?month={month}"' in page
+        assert "Nothing moved in this month." in page
+        assert client.get(f"/billing/statement.csv?month={month}").text.count("\n") == 1
+    page = client.get("/billing/statement").text
+    assert len(re.findall(r'href="/billing/statement\?month=', page)) == 1, "the future has no statement"
+    assert "The month is not over" in page
+    figures = dict(re.findall(r"<tr><td>(Usage|Sign-up credits)</td>(.*?)</tr>", page))
+    assert re.findall(r">([^<]+)</td>", figures["Usage"]) == ["2", "0", "6.5", "\N{MINUS SIGN}6.5"]
+    assert re.findall(r">([^<]+)</td>", figures["Sign-up credits"]) == ["1", "100", "0", "+100"]
 
 
 def test_the_command_prints_it(app: Flask, acme: str) -> None:

@@ -19,6 +19,7 @@ from tests.support import Database
 from tests.web.browsing import rows
 from tests.web.conftest import KeyMaker
 from tests.web.test_account_pages import CALLS_MAX, counted, owner
+from web.pages.usage import PERIODS
 
 __all__ = ["owner"]
 CREDIT = 1_000_000
@@ -125,7 +126,8 @@ def test_85_names_that_others_chose_are_text(owner: FlaskClient, page: str) -> N
     shown = owner.get(f"/billing{page}").text
     assert "<img" not in shown.replace('<img src="/static', "")
     assert "onerror" in shown
-    assert "49" not in re.findall(r"\{\{7\*7\}\}|>49<", shown)
+    assert "{{7*7}}" in shown
+    assert "&amp;49" not in shown
 
 
 def test_usage_of_one_name_is_by_another(owner: FlaskClient) -> None:
@@ -135,8 +137,34 @@ def test_usage_of_one_name_is_by_another(owner: FlaskClient) -> None:
     unnamed = owner.get("/billing/usage", query_string={"only": "agent", "by": "action"}).text
     assert '<p class="big">5.5</p>' in unnamed
     assert "not named" in unnamed
-    for address in re.findall(r'href="(/billing/usage[^"#]*)', page):
+    addresses = re.findall(r'href="(/billing/usage[^"#]*)', page)
+    assert len(addresses) > 8
+    kept = [html.unescape(address) for address in addresses if re.search("days=(7|90)", address)]
+    assert len(kept) == 2
+    assert all("only=agent" in address and "name=researcher" in address for address in kept)
+    for address in addresses:
         assert owner.get(html.unescape(address)).status_code == 200, address
+
+
+def test_slices_beyond_the_first_six_are_one_and_all_add_up_to_the_total(
+    owner: FlaskClient, ledger: Ledger, acme: str
+) -> None:
+    for number in range(110):
+        ledger.spend_credits(
+            acme, {"id": f"n{number}", "amount": 1000 * (number + 1), "agent": f"agent {number:03}"}
+        )
+    total = 13 * CREDIT + sum(1000 * (number + 1) for number in range(110))
+    page = owner.get("/billing/usage?by=agent").text
+    slices = points(page, "pie")
+    assert [point["name"] for point in slices[:3]] == ["Not named", "researcher", HOSTILE]
+    assert (len(slices), slices[-1]["name"]) == (7, "All others")
+    assert sum(int(float(point["credits"]) * CREDIT + 0.5) for point in slices) == total
+    assert all(point["value"] == float(point["credits"]) for point in slices)
+    assert "13 more" in page
+    for file in ("by=agent", "by=agent&days=7"):
+        named = lines(owner, f"/billing/usage.csv?{file}")
+        assert len(named) == 113
+        assert sum(int(float(row["credits"]) * CREDIT + 0.5) for row in named) == total
 
 
 def test_usage_of_a_month_and_of_days_that_were_long_ago(owner: FlaskClient) -> None:
@@ -144,7 +172,13 @@ def test_usage_of_a_month_and_of_days_that_were_long_ago(owner: FlaskClient) -> 
     old = owner.get("/billing/usage?month=2024-02").text
     assert "1 Feb 2024 to 29 Feb 2024" in old
     assert "Nothing was used in this period" in old
-    assert "29 Feb 2024" in [point["name"] for point in points(old, "bar")]
+    days = [point["name"] for point in points(old, "bar")]
+    assert (days[0], days[-1], len(days)) == ("1 Feb 2024", "29 Feb 2024", 29)
+    for period in PERIODS:
+        days = [point["name"] for point in points(owner.get(f"/billing/usage?days={period}").text, "bar")]
+        first = TODAY - dt.timedelta(days=period - 1)
+        assert [days[0], days[-1]] == [f"{day.day} {day:%b %Y}" for day in (first, TODAY)]
+        assert len(days) == period
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,7 @@ def save() -> Response:
         return make_response(_form(facts, values, faults), 422)
     chosen = facts.card(values["card"])
     if chosen is not None and not chosen["default"]:
+        services().limiter.check("cards", owner.account_id, request.remote_addr, owner.user_id)
         cards.choose(services(), owner.account_id, chosen["id"], owner.actor)
     state = services().ledger.set_auto_topup(
         owner.account_id, settings | {"text_version": CONSENT_TEXT_VERSION}, owner.actor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from flask import Blueprint, Flask, Response, make_response, render_template, request
+from flask import Blueprint, Flask, Response, g, make_response, render_template, request
 from flask_wtf.csrf import CSRFError  # type: ignore[import-untyped]  # it has no types
 from werkzeug.exceptions import HTTPException
 
@@ -15,6 +15,8 @@ from web.pages import sign_in_page
 UNAUTHORIZED = 401
 AWAY_SECONDS = 2
 PAGES = ("/billing", "/ops", "/sign-in")
+LOGGED = (403, 404)
+"""Refusals of who asks for what is not theirs, or for what there is not: the log names them, as that of the API does."""
 
 log = logging.getLogger(__name__)
 _TITLES = {
@@ -67,6 +69,9 @@ def ours(error: RefillError) -> Response:
     if isinstance(error, Refused):
         if error.status == UNAUTHORIZED:
             return sign_in_page.page(sign_in_page.here(), UNAUTHORIZED, complaint=_lost())
+        if error.status in LOGGED:
+            who = {"actor": g.get("actor"), "account": g.get("account_id"), "path": request.path}
+            log.warning("refused: %s", error.code, extra=who)
         wait = error.extra.get("retry_after")
         detail = f"{error.detail} It works again in {wait} seconds." if wait else error.detail
         title = _TITLES.get(error.code, "That did not work")

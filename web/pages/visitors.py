@@ -54,6 +54,7 @@ def _find() -> Visitor:
     found = services().sessions.current()
     if found is None:
         raise Refused("Sign in to see this page.", code="unauthenticated", status=401)
+    g.actor = f"member:{found['user_id']}"
     accounts = services().ledger.list_memberships(found["user_id"])
     if not accounts:
         raise Refused(
@@ -62,4 +63,5 @@ def _find() -> Visitor:
             status=403,
         )
     shown = next((a for a in accounts if a["account_id"] == found["account_id"]), accounts[0])
+    g.account_id = shown["account_id"]
     return Visitor(found["user_id"], found["email"], shown["account_id"], shown["role"], accounts)

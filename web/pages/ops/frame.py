@@ -86,6 +86,7 @@ def _only_operators() -> None:
     found = services().sessions.current()
     if found is None:
         raise Refused("Sign in to see this page.", code="unauthenticated", status=401)
+    g.actor = f"member:{found['user_id']}"
     if found["user_id"] not in services().settings.operators:
         raise Refused("These pages are for operators.", code="role_missing", status=403)
     g.operator = Person(found["user_id"], found["email"])
