@@ -128,6 +128,7 @@ def filled(
         "/billing/payment-methods/added/<intent_id>": setup.replace("/add/", "/added/"),
         "/billing/payment-methods/<method_id>/remove": f"/billing/payment-methods/{card}/remove",
         "/billing/pay/<token>": pay,
+        "/ops/payments/<payment_id>": f"/ops/payments/{waits}",
         "/billing/pay/<token>/done": f"{pay}/done",
         "/sign-in/with/<provider>": "/sign-in/with/github",
         "/ops/events/<event_id>": "/ops/events/evt_1",
