@@ -7,7 +7,10 @@ from local.scene import Place, Scene
 from local.screenshots.visits import Visit, operator
 from shared.credits import MICRO
 
-PATHS = ("events", "dead-letters", "topups", "accounts", "adjustments", "reconciliation", "invariants")
+PATHS = (
+    "events", "dead-letters", "payments", "topups", "topups/paused", "accounts", "usage", "holds", "notices",
+    "adjustments", "reconciliation", "invariants",
+)  # fmt: skip
 
 
 def pages(scene: Scene, place: Place) -> list[Visit]:
@@ -20,10 +23,14 @@ def pages(scene: Scene, place: Place) -> list[Visit]:
     scene.ledger.record_difference(run, "payment", "pi_gone", place.id, "not_paid", {})
     await_value(lambda: scene.ledger.list_stripe_events("done", 1), "an event to be done")
     event = scene.ledger.list_stripe_events("done", 1)[0]["id"]
+    payment = scene.ledger.list_payments(place.id, 1, None)["data"][0]["id"]
     enter = operator(scene)
     return [
         Visit("ops", "/ops", enter),
-        *(Visit(f"ops-{path}", f"/ops/{path}", enter) for path in PATHS),
+        *(Visit(f"ops-{path.replace('/', '-')}", f"/ops/{path}", enter) for path in PATHS),
+        Visit("ops-search", "/ops/search?q=acme", enter),
+        Visit("ops-search-nothing", "/ops/search?q=nobody-of-that-name", enter),
+        Visit("ops-payment", f"/ops/payments/{payment}", enter),
         Visit("ops-event", f"/ops/events/{event}", enter),
         Visit("ops-account", f"/ops/accounts/{place.id}", enter),
         Visit("ops-no-account", "/ops/accounts/nobody", enter, 404),

@@ -88,7 +88,7 @@ def test_a_charge_that_is_held_back_says_until_when_and_why(
         " returning 1",
     )
     said = card_of(owner.get("/billing").text, "Charged next")
-    assert "$5.00 3 Feb 2031, 04:05 UTC at the earliest, since the cap for a day is reached" in said
+    assert "$5.00 on 3 Feb 2031, 04:05 UTC at the earliest, since the cap for a day is reached" in said
 
 
 def test_an_account_without_credits_lasts_no_longer(owner: FlaskClient, ledger: Ledger, acme: str) -> None:
