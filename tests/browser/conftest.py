@@ -53,7 +53,7 @@ def account(world: World) -> Account:
 
 @pytest.fixture(params=[(1200, 900)])
 def page(browser: Browser, account: Account, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """Signed in by one click. Anything on the console, a violated policy included, fails the test."""
+    """Signed in by one click. Anything on the console but htmx's own word of a server that hangs fails the test."""
     width, height = request.param
     context = browser.new_context(viewport={"width": width, "height": height})
     page = context.new_page()
@@ -63,4 +63,4 @@ def page(browser: Browser, account: Account, request: pytest.FixtureRequest) -> 
     page.goto(login_url(account.world.settings, account.id))
     yield page
     context.close()
-    assert complaints == []
+    assert [line for line in complaints if "htmx:error: timeout" not in line] == []

@@ -40,6 +40,17 @@ def test_balance_falls_and_is_topped_up_without_reloading(page: Page, account: A
     assert page.evaluate("window.sameDocument")
 
 
+def test_a_server_that_hangs_is_told_and_its_return_as_well(page: Page, account: Account) -> None:
+    lost = page.get_by_text("The connection was lost. Trying again…")
+    expect(lost).to_be_hidden()
+    page.route("**/billing/live?**", lambda _route: None)
+    expect(lost).to_be_visible(timeout=15_000)
+    page.unroute("**/billing/live?**")
+    account.spend("7.5")
+    expect(page.locator(".big")).to_have_text("142.5", timeout=15_000)
+    expect(lost).to_be_hidden()
+
+
 def test_buying_ends_on_success_with_the_new_balance(page: Page, account: Account) -> None:
     page.get_by_role("button", name="Buy 250 credits for $10.00").click()
     page.get_by_role("button", name="Pay $10.00 at Stripe").click()
