@@ -9,6 +9,7 @@ import stripe
 from limits import parse
 
 from local.stripe.app import LocalStripe
+from shared import queue as queues
 from shared.ledger import Ledger
 from shared.settings import Settings
 from shared.stripe_client import StripeRefused
@@ -26,10 +27,12 @@ from tests.web.test_money_pages import (
     server,
     settings,
 )
+from tests.web.test_topup_pages import hints
 from web import cards, limits
+from web.api.auto_topup import CONSENT_TEXT_VERSION
 from web.security import payment_policy
 
-__all__ = ["app", "card", "client_at_stripe", "owner", "server", "settings"]
+__all__ = ["app", "card", "client_at_stripe", "hints", "owner", "server", "settings"]
 FORM = "form_" + "0" * 32
 
 
@@ -60,6 +63,59 @@ def test_back_button_after_paying_shows_what_became_of_it_and_asks_for_no_card(
     # Before Stripe's event: the books say open, Stripe says paid.
     assert "/billing/success" in owner.get(here).location
     assert "Waiting for the payment" in owner.get(owner.get(here).location).text
+
+
+def test_a_purchase_that_is_being_paid_is_not_given_up(
+    owner: Browser, ledger: Ledger, client_at_stripe: stripe.StripeClient
+) -> None:
+    payment = owner.post("/billing/buy/pay", **BUY).location.rpartition("/")[2]
+    intent = ledger.list_payments("acme", 1, None)["data"][0]["stripe_payment_intent_id"]
+    client_at_stripe.v1.payment_intents.confirm(intent, {"payment_method": "pm_card_visa"})
+    owner.post(f"/billing/buy/{payment}/cancel")
+    found = ledger.get_payment(payment)
+    assert found is not None
+    assert found["status"] == "open"
+
+
+def test_a_paid_purchase_is_not_given_up(owner: Browser, ledger: Ledger, database: Database) -> None:
+    payment = owner.post("/billing/buy/pay", **BUY).location.rpartition("/")[2]
+    rows(database, "update billing.payments set status = 'succeeded' returning 1")
+    owner.post(f"/billing/buy/{payment}/cancel")
+    found = ledger.get_payment(payment)
+    assert found is not None
+    assert found["status"] == "succeeded"
+
+
+def test_a_customer_who_was_deleted_at_stripe_is_replaced_before_anything_is_bought(
+    owner: Browser, ledger: Ledger, client_at_stripe: stripe.StripeClient, database: Database
+) -> None:
+    owner.post("/billing/checkout", **BUY)
+    before = str(ledger.get_customer("acme")["stripe_customer_id"])  # type: ignore[index]
+    client_at_stripe.v1.customers.delete(before)
+    ledger.mark_customer_deleted(before)
+    assert owner.post("/billing/checkout", **BUY | {"package_id": "credits_600"}).status_code == 303
+    after = str(ledger.get_customer("acme")["stripe_customer_id"])  # type: ignore[index]
+    assert after != before
+    newest = "select stripe_customer_id from billing.payments order by created_at desc limit 1"
+    assert rows(database, newest) == [(after,)]
+
+
+def test_a_card_form_that_was_left_saves_nothing(owner: Browser, ledger: Ledger) -> None:
+    form = owner.post("/billing/payment-methods/add", request_id=FORM).location
+    answer = owner.get(form.replace("/add/", "/added/"))
+    assert answer.status_code == 303
+    assert "The card is saved" not in owner.get("/billing/payment-methods").text
+    assert ledger.list_payment_methods("acme") == []
+
+
+def test_a_new_card_has_the_threshold_looked_at(
+    owner: Browser, ledger: Ledger, client_at_stripe: stripe.StripeClient, hints: list[tuple[str, ...]]
+) -> None:
+    caps = {"day": 10_000, "month": 50_000, "per_hour": 3, "currency": "usd"}
+    topup = {"enabled": True, "threshold": 500_000_000, "mode": "fixed", "credits": 600_000_000, "caps": caps}
+    ledger.set_auto_topup("acme", topup | {"text_version": CONSENT_TEXT_VERSION}, "tests")
+    add_card(owner, client_at_stripe)
+    assert (queues.CHECK_THRESHOLD, "acme") in hints
 
 
 def test_purchase_that_is_over_shows_its_end_and_no_form(owner: Browser, ledger: Ledger) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import NoReturn
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 from local.supabase.app import LocalSupabase
+from local.supabase.errors import AuthError
 from shared.ledger import Ledger
 from shared.settings import Settings
 from tests.support import Database
@@ -244,6 +246,36 @@ def test_while_supabase_is_away_a_valid_token_goes_on_and_an_ended_one_waits(
     supabase.away = False
     rows(database, "update billing.member_sessions set refreshing_until = '-infinity' returning 1")
     assert client.get("/billing").status_code == 200
+
+
+def test_too_many_renewals_at_supabase_end_no_session(
+    client: FlaskClient,
+    ada: str,
+    supabase: LocalSupabase,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sign_in(client)
+
+    def busy(*_: object) -> NoReturn:
+        raise AuthError(429, "over_request_rate_limit", "too many")
+
+    monkeypatch.setattr(supabase.auth, "by_refresh_token", busy)
+    age(database, 30)
+    assert client.get("/billing").status_code == 200
+    assert len(rows(database, "select * from billing.member_sessions")) == 1
+
+
+def test_signing_out_on_one_device_leaves_the_others_signed_in(
+    app: Flask, client: FlaskClient, ada: str, database: Database
+) -> None:
+    phone = app.test_client()
+    sign_in(client)
+    sign_in(phone)
+    client.post("/billing/sign-out", data={"csrf_token": token_of(client.get("/billing").text)})
+    age(database, 30)
+    assert client.get("/billing").status_code == 401
+    assert phone.get("/billing").status_code == 200
 
 
 def test_a_token_that_has_ended_opens_nothing_while_another_request_renews_it(
