@@ -169,14 +169,18 @@ def test_an_unpaid_plan_is_told_with_the_way_to_its_invoice(
 
 
 def test_credits_that_expire_are_told_with_their_day(
-    owner: FlaskClient, ledger: Ledger, database: Database
+    owner: FlaskClient, ledger: Ledger, acme: str, database: Database
 ) -> None:
     page = owner.get("/billing").text
     assert "Expire next" not in page
     assert "Where the credits come from" not in page
     rows(database, "update billing.credit_lots set expires_at = '2031-02-03 04:00:00+00' returning 1")
+    for number, day in (("1", "2031-02-03 09:00:00+00"), ("2", "2031-02-04"), ("3", "infinity")):
+        ledger.adjust_credits(f"adj_{number}", acme, 5 * CREDIT, "More", "tests")
+        newest = f"update billing.credit_lots set expires_at = '{day}' where id = (select max(id) from billing.credit_lots)"
+        rows(database, f"{newest} returning 1")
     page = owner.get("/billing").text
-    assert "Expire next 100 on 3 Feb 2031" in card_of(page, "Available credits")
+    assert "Expire next 105 on 3 Feb 2031" in card_of(page, "Available credits")
     assert "100 of 100" in page
 
 
