@@ -231,7 +231,9 @@ def test_switching_between_ones_own_accounts(client: FlaskClient, ada: str, ledg
     assert (
         client.post("/billing/account", data={"csrf_token": token, "account_id": "second"}).status_code == 303
     )
-    assert '<option value="second" selected>' in client.get("/billing").text
+    page = client.get("/billing").text
+    assert '<option value="second" selected>' in page
+    token = token_of(page)
     for account in ("other", "nobody", "", "\0"):
         refused = client.post("/billing/account", data={"csrf_token": token, "account_id": account})
         assert refused.status_code == 404
