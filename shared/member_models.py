@@ -25,9 +25,10 @@ class MemberAccount(TypedDict):
 
 
 class AccountMember(TypedDict):
-    """One member of list_members, set_member, remove_member."""
+    """One member of list_members, set_member, remove_member. `email`: None until the person has opened the account."""
 
     user_id: str
+    email: str | None
     role: Role
     created_at: str
 

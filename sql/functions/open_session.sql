@@ -1,5 +1,6 @@
 -- Opens a session for 14 days; p_hash is the SHA-256 of its id in hex, p_tokens what is encrypted, in hex. It begins in the
--- account p_account_id, else in the one that the person had in view last, if still a member. Sessions that have ended go.
+-- account p_account_id, else in the one that the person had in view last, if still a member. The mail address is kept with
+-- memberships whose account the person has opened before: who adds a stranger by id does not learn it. Ended sessions go.
 -- Callers: service. Idempotent by p_hash.
 create or replace function billing.open_session(
   p_hash text, p_user_id uuid, p_email text, p_account_id text, p_tokens text, p_token_seconds integer)
@@ -16,6 +17,8 @@ begin
   values (decode(p_hash, 'hex'), p_user_id, p_email, v_account_id, decode(p_tokens, 'hex'),
           coalesce(now() + make_interval(secs => p_token_seconds), 'infinity'), now() + interval '14 days')
   on conflict (hash) do nothing;
-  update billing.account_members set viewed_at = now() where user_id = p_user_id and account_id = v_account_id;
+  update billing.account_members
+     set email = coalesce(p_email, email), viewed_at = case when account_id = v_account_id then now() else viewed_at end
+   where user_id = p_user_id and (account_id = v_account_id or viewed_at is not null);
   return null;
 end $$;

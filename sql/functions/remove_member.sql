@@ -1,4 +1,5 @@
--- Ends a user's membership; answers the members that are left. A user who is none is not there any more: a repeat is fine.
+-- Ends a user's membership, and with it what is known of the person here, the mail address; answers the members that are left.
+-- A user who is none is not there any more: a repeat is fine.
 -- Callers: service. Idempotent. Raises RF001 unknown_account, RF010 state_conflict (last owner).
 create or replace function billing.remove_member(p_account_id text, p_user_id uuid, p_actor text)
   returns jsonb

@@ -42,8 +42,9 @@ def register_unrouted(app: Flask) -> None:
         app.register_error_handler(code, answer)
 
 
-def _page(status: int, title: str, detail: str, code: str = "") -> Response:
-    response = make_response(render_template("error.html", title=title, detail=detail, code=code), status)
+def _page(status: int, title: str, detail: str, code: str = "", user_id: object = None) -> Response:
+    shown = render_template("error.html", title=title, detail=detail, code=code, user_id=user_id)
+    response = make_response(shown, status)
     if status == 503:  # noqa: PLR2004
         response.headers["Retry-After"] = "2"
     return response
@@ -58,7 +59,8 @@ def ours(error: RefillError) -> Response:
     if isinstance(error, Refused):
         if error.status == UNAUTHORIZED:
             return sign_in_page.page(sign_in_page.here(), UNAUTHORIZED)
-        return _page(error.status, _TITLES.get(error.code, "That did not work"), error.detail, error.code)
+        title, user_id = _TITLES.get(error.code, "That did not work"), error.extra.get("user_id")
+        return _page(error.status, title, error.detail, error.code, user_id)
     return _unexpected(error)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from werkzeug.wrappers import Response
 
+from shared.member_models import AccountMember
 from web.api.members import MemberQuery, NewMember
 from web.members import ROLES
 from web.pages import frame
@@ -33,8 +34,8 @@ def show() -> str:
 def put() -> str | Response:
     """Makes somebody a member, or gives a member another role. The last owner stays one."""
     who, member = visitor("owner"), frame.filled_in(NewMember)
-    services().ledger.set_member(who.account_id, member.user_id, member.role, who.actor)
-    said = f"{member.user_id} has the role {member.role} now."
+    members = services().ledger.set_member(who.account_id, member.user_id, member.role, who.actor)
+    said = f"{_called(members, member.user_id)} has the role {member.role} now."
     if member.user_id == who.user_id and member.role != "owner":
         return frame.told(said, "/billing")
     return said
@@ -45,6 +46,12 @@ def put() -> str | Response:
 def remove() -> str | Response:
     """Ends a membership. The last owner stays."""
     who, member = visitor("owner"), frame.filled_in(MemberQuery)
+    called = _called(services().ledger.list_members(who.account_id), member.user_id)
     services().ledger.remove_member(who.account_id, member.user_id, who.actor)
-    said = f"{member.user_id} is no member of this account any more."
+    said = f"{called} is no member of this account any more."
     return frame.told(said, "/billing") if member.user_id == who.user_id else said
+
+
+def _called(members: list[AccountMember], user_id: str) -> str:
+    """The member's mail address, else the id."""
+    return next((m["email"] for m in members if m["user_id"] == user_id and m["email"]), user_id)

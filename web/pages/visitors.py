@@ -58,9 +58,11 @@ def _find() -> Visitor:
     accounts = services().ledger.list_memberships(found["user_id"])
     if not accounts:
         raise Refused(
-            f"You are signed in, and a member of no account yet. Ask an owner to add you: {found['user_id']}.",
+            f"You are signed in{f' as {email}' if (email := found['email']) else ''}, and a member of no account yet."
+            " Ask an owner to invite you.",
             code="no_account",
             status=403,
+            user_id=found["user_id"],
         )
     shown = next((a for a in accounts if a["account_id"] == found["account_id"]), None)
     if shown is None:
