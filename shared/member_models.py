@@ -33,6 +33,20 @@ class AccountMember(TypedDict):
     created_at: str
 
 
+class Invitation(TypedDict):
+    """One of list_invitations; find_, accept_ and withdraw_invitation, invite_member. `email`: None once it is closed."""
+
+    id: str
+    account_id: str
+    account_name: str
+    email: str | None
+    role: Role
+    invited_by: str
+    state: Literal["open", "accepted", "withdrawn", "expired"]
+    created_at: str
+    expires_at: str
+
+
 class MemberSession(TypedDict):
     """use_session. `tokens`: encrypted, in hex; None for the local sign-in link. `refresh`: whoever got this renews them.
     `stale`: the access token has ended.

@@ -16,6 +16,7 @@ from web.pages import (
     cards,
     errors,
     history,
+    invitations,
     limits,
     members,
     notices,
@@ -52,6 +53,7 @@ def register(app: Flask, settings: Settings) -> None:
         plans,
         notices,
         members,
+        invitations,
         pay,
         sign_in,
     )

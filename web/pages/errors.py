@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 _TITLES = {
     "role_missing": "Your role does not allow this",
     "no_account": "No account yet",
+    "invitation_closed": "This invitation is not open",
     "membership_ended": "Nothing was done",
     "rate_limited": "Too many tries",
 }

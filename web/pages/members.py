@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response
 from shared.member_models import AccountMember
 from web.api.members import MemberQuery, NewMember
 from web.members import ROLES
-from web.pages import frame
+from web.pages import frame, invitations
 from web.pages.visitors import visitor
 from web.services import services
 
@@ -18,14 +18,16 @@ blueprint = frame.blueprint("members")
 
 @blueprint.get("/members")
 def show() -> str:
-    """Everybody with a role, and forms to change it."""
-    members = services().ledger.list_members(visitor("owner").account_id)
+    """Everybody with a role, who is invited, and forms to change it."""
+    who = visitor("owner")
+    members = services().ledger.list_members(who.account_id)
     return frame.page(
         "billing/members.html",
         "members",
         members=members,
         only_owner=sum(member["role"] == "owner" for member in members) == 1,
         roles=ROLES,
+        **invitations.opened(who.account_id),
     )
 
 
