@@ -91,6 +91,9 @@ TOPICS: Final[dict[str, Topic]] = {
         "The card was charged automatically and credits were added.",
         ("payment_id", "credits", "amount", "currency", "receipt_url"),
     ),
+    "account.email_changed": Topic(
+        "The account's mail address was changed: told to the old one.", (), personal=True
+    ),
     "member.invited": Topic("Somebody is invited to become a member of the account.", (), personal=True),
     "operations.fraud_warning": Topic("Stripe warns that a payment may be fraud.", (), slack=True),
     "operations.reconciliation_difference": Topic("Stripe and the books differ.", (), slack=True),

@@ -107,6 +107,7 @@ PAGES: dict[tuple[str, str], tuple[int, int, int] | None] = {
     ("POST", "/billing/limits/holds/release"): (401, 403, 403),
     ("GET", "/billing/notices"): (401, 403, 200),
     ("POST", "/billing/notices/mail"): (401, 403, 403),
+    ("POST", "/billing/notices/account"): (401, 403, 403),
     ("POST", "/billing/notices/levels"): (401, 403, 403),
     ("POST", "/billing/notices/webhooks"): (401, 403, 403),
     ("POST", "/billing/notices/webhooks/test"): (401, 403, 403),

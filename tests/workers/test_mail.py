@@ -55,6 +55,7 @@ PAYLOADS: dict[str, dict[str, Any]] = {
     "subscription.credits_granted": {"credits": 500_000_000, "plan": "Starter", "amount": 1_050, "currency": "usd",
                                      "period_end": "2027-01-01T00:00:00+00:00", "credits_expire": True},
     "dispute.opened": DISPUTE,
+    "account.email_changed": {"to": "old@example.com"},
     "member.invited": {"invitation_id": "inv_1", "role": "admin"},
     "dispute.closed": {**DISPUTE, "status": "lost"},
     "operations.fraud_warning": {"payment_id": "pay_1", "account_id": ACCOUNT, "amount": 1_050, "currency": "usd",
@@ -219,6 +220,17 @@ def test_an_invitation_goes_to_its_address_with_a_link_and_not_once_it_is_withdr
         ("mail", "sent", None),
         ("mail", "skipped", "nobody is told any more"),
     ]
+
+
+def test_a_changed_address_is_told_to_the_old_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[EmailMessage] = []
+    monkeypatch.setattr(mail, "deliver", lambda _settings, message: sent.append(message))
+    old = world.ledger.get_account(ACCOUNT)["email"]
+    world.ledger.edit_account(ACCOUNT, None, "new@example.com", "tests")
+    delivery.send_notice(with_smtp(world), planned(world, "account.email_changed"))
+    assert [message["To"] for message in sent] == [old]
+    assert "new@example.com" not in part(sent[0])
+    assert world.query("select payload from billing.outbox") == [{"payload": {}}]
 
 
 def test_notice_is_sent_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
