@@ -25,11 +25,26 @@ class MemberAccount(TypedDict):
 
 
 class AccountMember(TypedDict):
-    """One member of list_members, set_member, remove_member."""
+    """One member of list_members, set_member, remove_member. `email`: None until the person has opened the account."""
 
     user_id: str
+    email: str | None
     role: Role
     created_at: str
+
+
+class Invitation(TypedDict):
+    """One of list_invitations; find_, accept_ and withdraw_invitation, invite_member. `email`: None once it is closed."""
+
+    id: str
+    account_id: str
+    account_name: str
+    email: str | None
+    role: Role
+    invited_by: str
+    state: Literal["open", "accepted", "withdrawn", "expired"]
+    created_at: str
+    expires_at: str
 
 
 class MemberSession(TypedDict):

@@ -27,6 +27,8 @@ class Topic:
     """Operators see it in Slack too."""
     required: bool = False
     """The account may not switch its mail off."""
+    personal: bool = False
+    """Mailed to one person and not to the account: no preference switches it off, and no webhook carries it."""
 
 
 _MONEY = ("payment_id", "credits", "amount", "currency")
@@ -89,12 +91,18 @@ TOPICS: Final[dict[str, Topic]] = {
         "The card was charged automatically and credits were added.",
         ("payment_id", "credits", "amount", "currency", "receipt_url"),
     ),
+    "account.email_changed": Topic(
+        "The account's mail address was changed: told to the old one.", (), personal=True
+    ),
+    "member.invited": Topic("Somebody is invited to become a member of the account.", (), personal=True),
     "operations.fraud_warning": Topic("Stripe warns that a payment may be fraud.", (), slack=True),
     "operations.reconciliation_difference": Topic("Stripe and the books differ.", (), slack=True),
     "operations.usage_unpriced": Topic("Usage came that no rate card prices.", (), slack=True),
     "operations.webhook_disabled": Topic("An endpoint of webhooks was switched off.", (), slack=True),
 }
-ACCOUNT_TOPICS: Final = sorted(name for name in TOPICS if not name.startswith(OPERATORS))
+ACCOUNT_TOPICS: Final = sorted(
+    name for name, topic in TOPICS.items() if not name.startswith(OPERATORS) and not topic.personal
+)
 """Topics that concern accounts: those that webhooks carry and that preferences list."""
 SLACK_TOPICS: Final = sorted(name for name, topic in TOPICS.items() if topic.slack)
 

@@ -26,6 +26,7 @@ PER_MEMBER = parse("10 per minute")
 PER_ADDRESS = parse("120 per minute")
 SIGN_INS_PER_EMAIL = parse("10 per minute")
 SIGN_INS_PER_ADDRESS = parse("60 per minute")
+MAILS_PER_EMAIL = parse("5 per day")
 REDIS_TIMEOUT_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,10 @@ class RateLimiter:
         if email:
             self._hit(SIGN_INS_PER_EMAIL, "sign_in:email", hashlib.sha256(email.lower().encode()).hexdigest())
         self._hit(SIGN_INS_PER_ADDRESS, "sign_in:address", address or "unknown")
+
+    def check_mail(self, action: str, email: str) -> None:
+        """Counts one mail to somebody who did not ask for it; Refused rate_limited when the address has had too many."""
+        self._hit(MAILS_PER_EMAIL, f"{action}:email", hashlib.sha256(email.lower().encode()).hexdigest())
 
     def _hit(self, item: RateLimitItem, *identity: str) -> None:
         try:

@@ -25,8 +25,8 @@ from web.sign_in import Grant, SignIn
 from web.tokens import IdentityUnavailable, Tokens
 
 ID = "sid"
-CSRF_FIELD = "csrf_token"
-"""Where Flask-WTF keeps what the tokens of forms are made from."""
+CSRF = "csrf_token"
+"""Where Flask-WTF keeps what tokens of forms are checked against."""
 LOCAL_MODES = ("local", "test")
 WAIT_SECONDS = 5.0
 POLL_SECONDS = 0.1
@@ -72,12 +72,14 @@ class Sessions:
             time.sleep(POLL_SECONDS)
         return None
 
-    def switch(self, account_id: str) -> None:
-        """Brings another account into view. Forms that were open in other windows are worth nothing any more: they would
-        act on an account that they do not show.
-        """
+    def begin_in(self, account_id: str) -> None:
+        """Brings the first account into view, for a session that has none yet."""
         self._ledger.switch_session(keys.session_hash(cookie[ID]), account_id)
-        cookie.pop(CSRF_FIELD, None)
+
+    def switch(self, account_id: str) -> None:
+        """Brings another account into view. Forms that other tabs still show are of the one before: they are refused."""
+        self.begin_in(account_id)
+        cookie.pop(CSRF, None)
 
     def close(self) -> None:
         """Signs out, here for certain and at Supabase if it answers: a token that it issued ends within the hour."""

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import jinja2
 
 from shared.notice_models import Notice
-from shared.notices import OPERATORS
+from shared.notices import OPERATORS, TOPICS
 from shared.settings import Settings
 from workers import notice_text
 
@@ -24,12 +24,14 @@ def obstacle(settings: Settings, notice: Notice) -> str | None:
     if settings.smtp_url is None:
         return "no channel configured"
     if not _address(settings, notice):
-        return "no operator address" if _is_for_operators(notice) else "the account has no address"
+        if _is_for_operators(notice):
+            return "no operator address"
+        return "nobody is told any more" if _is_personal(notice) else "the account has no address"
     return None
 
 
 def send(settings: Settings, notice: Notice) -> None:
-    """Mails a claimed notice, to the account or to the operators. Raises OSError, smtplib.SMTPException, ValueError."""
+    """Mails a claimed notice to whom it is for. Raises OSError, smtplib.SMTPException, ValueError."""
     deliver(settings, compose(settings, notice))
 
 
@@ -70,6 +72,10 @@ def deliver(settings: Settings, message: EmailMessage) -> None:
 
 def _is_for_operators(notice: Notice) -> bool:
     return notice["topic"].startswith(OPERATORS)
+
+
+def _is_personal(notice: Notice) -> bool:
+    return notice["topic"] in TOPICS and TOPICS[notice["topic"]].personal
 
 
 def _address(settings: Settings, notice: Notice) -> str | None:

@@ -65,12 +65,17 @@ def run_checks(app: App) -> None:
 
 
 def prune(app: App) -> None:
-    """Drops what is kept only for a while: old answers of POSTs, payloads of finished events. In small transactions."""
+    """Drops what is kept only for a while, in small transactions: old answers of POSTs, payloads of finished events, old
+    invitations.
+    """
     days = app.settings.retention_days
     result = {
         "requests": _step("requests", lambda: _until_done(lambda: app.ledger.prune_requests(PRUNED_MAX))),
         "events": _step(
             "events", lambda: _until_done(lambda: app.ledger.prune_stripe_events(days, PRUNED_MAX))
+        ),
+        "invitations": _step(
+            "invitations", lambda: _until_done(lambda: app.ledger.prune_invitations(PRUNED_MAX))
         ),
     }
     app.ledger.finish_job(queue.PRUNE, result)

@@ -14,12 +14,13 @@ from typing import Any, Final
 import jinja2
 
 from shared import credits as credit_units
-from shared import money, pay_links
+from shared import invite_links, money, pay_links
 from shared.notice_models import Notice
 from shared.settings import Settings
 
 TEMPLATES: Final = Path(__file__).parent / "notices"
 ACTION_REQUIRED: Final = ".action_required"
+INVITED: Final = "member.invited"
 OPEN: Final = "Open Refill"
 """What a link without a label of its own is called."""
 
@@ -63,7 +64,7 @@ def render(settings: Settings, notice: Notice) -> Text:
 
 
 def context(settings: Settings, notice: Notice) -> dict[str, Any]:
-    """What a template may use: the payload, the account's name, where Refill is, and a link to pay where that is asked.
+    """What a template may use: the payload, the account's name, where Refill is, and a link to pay or to join.
 
     Texts are one line each, so that none of them can begin a line of its own.
     """
@@ -71,6 +72,9 @@ def context(settings: Settings, notice: Notice) -> dict[str, Any]:
     facts = {name: _one_line(value) for name, value in payload.items()}
     if notice["topic"].endswith(ACTION_REQUIRED):
         facts["pay_url"] = pay_links.pay_url(settings, payload["payment_id"])
+    if notice["topic"] == INVITED:
+        invited = str(notice["account_id"]), payload["invitation_id"]
+        facts["invite_url"] = invite_links.invite_url(settings, *invited)
     return facts | {"account_name": _one_line(notice["account_name"] or ""), "base_url": settings.base_url}
 
 

@@ -36,6 +36,10 @@ class CreditCalls(Calls):
             p_actor=actor,
         )
 
+    def edit_account(self, account_id: str, name: str | None, email: str | None, actor: str) -> Account:
+        """Changes name or mail address, None leaves either, and tells the old address; Refused unknown_account."""
+        return self._call("edit_account", p_account_id=account_id, p_name=name, p_email=email, p_actor=actor)
+
     def get_account(self, account_id: str) -> Account:
         """The account; Refused unknown_account."""
         return self._call("get_account", p_account_id=account_id)

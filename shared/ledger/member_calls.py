@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.ledger.calls import Calls
-from shared.member_models import AccountMember, MemberAccount, MemberSession, Membership, Role
+from shared.member_models import AccountMember, Invitation, MemberAccount, MemberSession, Membership, Role
 
 
 class MemberCalls(Calls):
@@ -30,6 +30,48 @@ class MemberCalls(Calls):
     def remove_member(self, account_id: str, user_id: str, actor: str) -> list[AccountMember]:
         """Ends the membership if there is one; Refused unknown_account, state_conflict for the last owner."""
         return self._call("remove_member", p_account_id=account_id, p_user_id=user_id, p_actor=actor)
+
+    # Invitations
+
+    def invite_member(
+        self, invitation_id: str, account_id: str, email: str, role: Role, actor: str
+    ) -> Invitation:
+        """Invites whoever reads the mail at the address, for seven days.
+
+        Refused unknown_account, state_conflict: the address is a member's or has an open invitation, or there are too many.
+        """
+        return self._call(
+            "invite_member",
+            p_id=invitation_id, p_account_id=account_id, p_email=email, p_role=role, p_actor=actor,
+        )  # fmt: skip
+
+    def accept_invitation(
+        self, account_id: str, invitation_id: str, user_id: str, email: str | None
+    ) -> Invitation:
+        """Makes the user a member, once. `email`: with which the user signs in, None when that is not known.
+
+        Refused unknown_account, not_found, state_conflict: it is not open any more, or the user is a member already.
+        """
+        return self._call(
+            "accept_invitation",
+            p_account_id=account_id, p_id=invitation_id, p_user_id=user_id, p_email=email,
+        )  # fmt: skip
+
+    def withdraw_invitation(self, account_id: str, invitation_id: str, actor: str) -> Invitation:
+        """Ends an open invitation; Refused unknown_account, not_found, state_conflict when it was accepted."""
+        return self._call("withdraw_invitation", p_account_id=account_id, p_id=invitation_id, p_actor=actor)
+
+    def find_invitation(self, account_id: str, invitation_id: str) -> Invitation | None:
+        """The account's invitation in whatever state, or None."""
+        return self._call("find_invitation", p_account_id=account_id, p_id=invitation_id)
+
+    def list_invitations(self, account_id: str) -> list[Invitation]:
+        """The account's open invitations, the newest first."""
+        return self._call("list_invitations", p_account_id=account_id)
+
+    def prune_invitations(self, limit: int) -> int:
+        """Forgets invitations a week after they expired; answers how many."""
+        return self._call("prune_invitations", p_limit=limit)
 
     # Sessions on the pages
 

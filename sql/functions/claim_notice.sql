@@ -23,7 +23,7 @@ begin
     end if;
   end if;
   return (select jsonb_build_object('id', o.id, 'channel', v_delivery.channel, 'account_id', nullif(o.account_id, ''),
-            'account_name', a.name, 'email', a.email, 'topic', o.topic, 'payload', o.payload, 'created_at', o.created_at,
+            'account_name', a.name, 'email', billing._notice_address(o, a.email), 'topic', o.topic, 'payload', o.payload, 'created_at', o.created_at,
             'claims', v_delivery.claims, 'endpoint_id', v_endpoint.id, 'url', v_endpoint.url,
             'secrets', case when v_endpoint.previous_until > now()
               then jsonb_build_array(v_endpoint.secret, v_endpoint.previous_secret)

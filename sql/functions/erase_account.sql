@@ -1,5 +1,5 @@
--- Replaces an account's personal data by a tombstone: name, address, members, their sessions, its notice preferences. Every
--- entry stays, and automatic charges are switched off. What stands at Stripe, and names of actors in the audit log and in
+-- Replaces an account's personal data by a tombstone: name, address, members with theirs, their sessions, invitations, its
+-- notice preferences, the former address in a notice that waits. Every entry stays, and automatic charges are switched off. What stands at Stripe, and names of actors in the audit log and in
 -- consents, stay: they prove who paid and who agreed. Answers the account.
 -- Callers: service. Idempotent. Raises RF001 unknown_account, RF010 state_conflict (an open payment, or a subscription).
 create or replace function billing.erase_account(p_account_id text, p_actor text)
@@ -20,8 +20,11 @@ begin
     perform billing.set_auto_topup(p_account_id, '{"enabled": false}', p_actor);
   end if;
   delete from billing.account_members where account_id = p_account_id;
+  delete from billing.invitations where account_id = p_account_id;
   delete from billing.member_sessions where account_id = p_account_id;
   delete from billing.notice_preferences where account_id = p_account_id;
+  update billing.outbox set payload = payload - 'to'
+   where account_id = p_account_id and topic = 'account.email_changed' and payload ? 'to';
   update billing.accounts set name = 'Erased account', email = null
    where id = p_account_id and (name <> 'Erased account' or email is not null);
   if found then

@@ -1,6 +1,6 @@
 -- Ends a delivery: sent, skipped (nobody to tell), gone (the endpoint said 410, failed and off); pending was a failure: tried
 -- again later, eight times by mail and Slack, ten times to an endpoint, then failed. Callers: service. Idempotent.
--- The waits of webhooks are those that the Standard Webhooks specification proposes; the others double (claim_notice).
+-- A notice that is for an address of its own forgets it once its mail is sent or skipped. The waits of webhooks are those that the Standard Webhooks specification proposes; the others double (claim_notice).
 create or replace function billing.finish_notice(p_id bigint, p_state text, p_reason text)
   returns jsonb
   language plpgsql volatile security definer set search_path = '' as $$
@@ -19,6 +19,10 @@ begin
   returning * into v_delivery;
   if v_delivery.endpoint_id is not null then
     perform billing._judge_endpoint(v_delivery.endpoint_id, p_state);
+  end if;
+  if v_delivery.channel = 'mail' and v_delivery.state in ('sent', 'skipped') then
+    update billing.outbox set payload = payload - 'to'
+     where id = v_delivery.notice_id and topic = 'account.email_changed' and payload ? 'to';
   end if;
   return to_jsonb(v_delivery.state);
 end $$;

@@ -5,7 +5,7 @@ create or replace function billing.list_members(p_account_id text)
 begin
   perform billing.get_account(p_account_id);
   return (
-    select coalesce(jsonb_agg(jsonb_build_object('user_id', user_id, 'role', role, 'created_at', created_at)
+    select coalesce(jsonb_agg(jsonb_build_object('user_id', user_id, 'email', email, 'role', role, 'created_at', created_at)
                               order by created_at, user_id), '[]')
       from billing.account_members where account_id = p_account_id);
 end $$;

@@ -1,4 +1,5 @@
--- Ends a user's membership; answers the members that are left. A user who is none is not there any more: a repeat is fine.
+-- Ends a user's membership, and with it what is known of the person here, the mail address; answers the members that are left.
+-- Invitations that the member sent are withdrawn. A user who is none is not there any more: a repeat is fine.
 -- Callers: service. Idempotent. Raises RF001 unknown_account, RF010 state_conflict (last owner).
 create or replace function billing.remove_member(p_account_id text, p_user_id uuid, p_actor text)
   returns jsonb
@@ -10,6 +11,7 @@ begin
   if found then
     insert into billing.audit_log (account_id, actor, action, subject)
     values (p_account_id, p_actor, 'member.removed', p_user_id::text);
+    perform billing._withdraw_invitations(p_account_id, null, 'member:' || p_user_id, p_actor);
   end if;
   return billing.list_members(p_account_id);
 end $$;

@@ -1,4 +1,5 @@
--- Makes a user a member of the account, or gives a member another role; answers the members. Idempotent.
+-- Makes a user a member of the account, or gives a member another role; answers the members. Who is no owner any more has
+-- their open invitations withdrawn. Idempotent.
 -- Callers: service. Raises RF001 unknown_account, RF008 invalid_value (unknown role), RF010 state_conflict (last owner).
 create or replace function billing.set_member(p_account_id text, p_user_id uuid, p_role text, p_actor text)
   returns jsonb
@@ -13,6 +14,9 @@ begin
   if found then
     insert into billing.audit_log (account_id, actor, action, subject, details)
     values (p_account_id, p_actor, 'member.set', p_user_id::text, jsonb_build_object('role', p_role));
+    if p_role <> 'owner' then
+      perform billing._withdraw_invitations(p_account_id, null, 'member:' || p_user_id, p_actor);
+    end if;
   end if;
   return billing.list_members(p_account_id);
 end $$;

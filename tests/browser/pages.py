@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from shared import pay_links
+from shared import invite_links, pay_links
 from shared.keys import local_operator_id
 from tests.flow.world import Account
 from tests.support import wait_until
@@ -77,6 +77,7 @@ def fill(account: Account) -> dict[str, str]:
         "/billing/success": f"/billing/success?payment={payment}",
         "/billing/failure": f"/billing/failure?payment={payment}",
         "/billing/pay/<token>": _pay_path(account),
+        "/billing/invitations/<token>": _invitation_path(account),
         "/billing/buy/<payment_id>": _order_path(account),
         "/billing/auto-topup/review": f"/billing/auto-topup/review?{REVIEWED}&card={account.card}",
         "/billing/payment-methods/add/<intent_id>": f"/billing/payment-methods/add/{_setup(account)}",
@@ -104,6 +105,15 @@ def _order_path(account: Account) -> str:
     """The page of a purchase that is paid right there; the charge above waits for its card holder and is in nobody's way."""
     order = account.api.post("/api/create-payment-intent", package_id="credits_100")
     return f"/billing/buy/{order['id']}"
+
+
+def _invitation_path(account: Account) -> str:
+    """The page of an open invitation, as an owner sees it who opens the link to pass on."""
+    invited = account.world.ledger.invite_member(
+        f"inv_{account.id}", account.id, "new@example.com", "admin", "tests"
+    )
+    url = invite_links.invite_url(account.world.settings, account.id, invited["id"])
+    return url.removeprefix(account.world.settings.base_url)
 
 
 def _setup(account: Account) -> str:

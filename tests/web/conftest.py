@@ -32,6 +32,7 @@ MONEY_TABLES = (
     "topups", "stripe_events", "outbox", "audit_log",
     "credit_holds", "credit_hold_draws", "credit_limits", "agent_action_costs",
     "notice_deliveries", "notice_preferences", "webhook_endpoints", "adjustments",
+    "invitations",
 )  # fmt: skip
 
 

@@ -45,6 +45,13 @@ def test_show_and_adjust(app: Flask, acme: str, ledger: Ledger) -> None:
     assert (adjusted.exit_code, ledger.get_balance(acme)["balance"]) == (0, 97_500_000)
 
 
+def test_name_and_address_of_an_account_are_edited(app: Flask, acme: str, ledger: Ledger) -> None:
+    edited = run(app, "accounts", "edit", acme, "--name", "Acme Ltd", "--email", "new@acme.example")
+    assert (edited.exit_code, '"email": "new@acme.example"' in edited.output) == (0, True)
+    assert ledger.get_account(acme)["name"] == "Acme Ltd"
+    assert run(app, "accounts", "edit", acme).exit_code == 1
+
+
 def test_an_erased_account_keeps_its_balance_and_says_what_stays_at_stripe(
     app: Flask, acme: str, ledger: Ledger
 ) -> None:

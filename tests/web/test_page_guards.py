@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from local.stripe.app import LocalStripe
-from shared import pay_links
+from shared import invite_links, pay_links
 from shared.ledger import Ledger
 from shared.queue import Queue
 from shared.seals import Sealer
@@ -117,6 +117,8 @@ def filled(
     payment = open_order.rpartition("/")[2]
     made = "&".join(f"{name}={value}" for name, value in (TOPUP | {"card": card}).items())
     pay = pay_links.pay_url(settings, waits).removeprefix(settings.base_url)
+    ledger.invite_member("inv_1", "acme", "new@example.com", "admin", "tests")
+    invitation = invite_links.invite_url(settings, "acme", "inv_1").removeprefix(settings.base_url)
     return {
         "/billing/success": f"/billing/success?payment={payment}",
         "/billing/failure": f"/billing/failure?payment={payment}",
@@ -128,6 +130,7 @@ def filled(
         "/billing/payment-methods/added/<intent_id>": setup.replace("/add/", "/added/"),
         "/billing/payment-methods/<method_id>/remove": f"/billing/payment-methods/{card}/remove",
         "/billing/pay/<token>": pay,
+        "/billing/invitations/<token>": invitation,
         "/ops/payments/<payment_id>": f"/ops/payments/{waits}",
         "/billing/pay/<token>/done": f"{pay}/done",
         "/sign-in/with/<provider>": "/sign-in/with/github",

@@ -1,12 +1,14 @@
-"""Opening accounts."""
+"""Opening accounts, and changing what they are called and where their mails go."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Self
 
 from flask import Response
+from pydantic import Field, model_validator
 
 from web import idempotency
+from web.api.members import AccountPath
 from web.endpoints import Call, Endpoint
 from web.fields import AccountId, Answer, Body, Email, Name, UserId
 
@@ -18,6 +20,21 @@ class NewAccount(Body):
     name: Name
     owner_id: UserId | None = None
     email: Email
+
+
+class AccountEdit(Body):
+    """What is to change. What is missing or null stays as it is."""
+
+    name: Name | None = None
+    email: Annotated[
+        Email | None, Field(description="Where mails about the account go. The old address is told.")
+    ] = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.name is None and self.email is None:
+            raise ValueError("name a new name or a new mail address")
+        return self
 
 
 class Account(Answer):
@@ -49,6 +66,27 @@ def open_account(call: Call) -> Response:
         return _open(call, call.account_id(body.id))
     return idempotency.once(
         call.services.ledger, call.caller, body.model_dump(), lambda attempt: _open(call, attempt.id("acc"))
+    )
+
+
+@Endpoint(
+    "PATCH",
+    "/api/accounts/{id}",
+    summary="Change an account's name or mail address",
+    tag="accounts",
+    scope="accounts",
+    member_role="owner",
+    params=AccountPath,
+    body=AccountEdit,
+    example={"email": "accounting@acme.example"},
+    answer=Account,
+    errors=("unknown_account",),
+)
+def edit_account(call: Call) -> Any:
+    """The address that it had before gets a mail that says so. What Stripe mails goes to the address in its portal."""
+    edit: AccountEdit = call.body
+    return call.services.ledger.edit_account(
+        call.account_id(call.params.id), edit.name, edit.email, call.actor
     )
 
 

@@ -39,6 +39,10 @@ class Member(Answer):
     """A member of an account."""
 
     user_id: str
+    email: Annotated[
+        str | None,
+        Field(description="With which the person signs in; null until they have opened the account."),
+    ]
     role: Role
     created_at: str
 

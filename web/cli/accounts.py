@@ -38,6 +38,19 @@ def show_account(account_id: str) -> None:
     show({**ledger().get_account(account_id), **ledger().get_balance(account_id)})
 
 
+@accounts.command("edit")
+@click.argument("account_id")
+@click.option("--name", help="what it is called from now on")
+@click.option("--email", help="where its notices go from now on; the old address is told")
+@guarded
+def edit(account_id: str, name: str | None, email: str | None) -> None:
+    """Changes an account's name or mail address."""
+    if name is None and email is None:
+        raise click.ClickException("say --name, --email or both")
+    account = ledger().edit_account(account_id, name, email, actor())
+    show({field: account[field] for field in ("account_id", "name", "email")})
+
+
 @accounts.command("erase")
 @click.argument("account_id")
 @guarded

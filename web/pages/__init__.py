@@ -16,12 +16,14 @@ from web.pages import (
     cards,
     errors,
     history,
+    invitations,
     limits,
     members,
     notices,
     ops,
     pay,
     payments,
+    people,
     plans,
     sign_in,
     usage,
@@ -37,6 +39,7 @@ def register(app: Flask, settings: Settings) -> None:
     app.config["WTF_CSRF_CHECK_DEFAULT"] = False
     csrf.init_app(app)
     formats.register(app)
+    app.jinja_env.filters["actor"] = people.actor
     app.jinja_env.globals["pay_link"] = functools.partial(pay_links.pay_url, settings)
     pages = (
         billing,
@@ -50,6 +53,7 @@ def register(app: Flask, settings: Settings) -> None:
         plans,
         notices,
         members,
+        invitations,
         pay,
         sign_in,
     )

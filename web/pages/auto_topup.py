@@ -15,7 +15,7 @@ from shared.errors import Refused
 from shared.models import PaymentMethod
 from web import cards
 from web.api.auto_topup import CONSENT_TEXT, CONSENT_TEXT_VERSION
-from web.pages import frame
+from web.pages import frame, people
 from web.pages.visitors import Visitor, visitor
 from web.services import services
 
@@ -59,7 +59,8 @@ def show() -> str:
     who = visitor()
     facts = _facts(who)
     consents = services().ledger.list_auto_topup_consents(who.account_id, CONSENTS_SHOWN)
-    return _form(facts, _current(facts), {}, consents)
+    names = people.names(services().ledger.list_members(who.account_id)) if consents else {}
+    return _form(facts, _current(facts), {}, consents, names)
 
 
 @blueprint.get("/auto-topup/review")
@@ -132,9 +133,16 @@ def _form(
     values: Mapping[str, str],
     faults: Mapping[str, str],
     consents: list[ConsentRecord] | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> str:
     return frame.page(
-        "billing/auto_topup.html", "auto-topup", facts=facts, values=values, faults=faults, consents=consents
+        "billing/auto_topup.html",
+        "auto-topup",
+        facts=facts,
+        values=values,
+        faults=faults,
+        consents=consents,
+        names=names or {},
     )
 
 

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 _TITLES = {
     "role_missing": "Your role does not allow this",
     "no_account": "No account yet",
+    "invitation_closed": "This invitation is not open",
+    "membership_ended": "Nothing was done",
     "rate_limited": "Too many tries",
 }
 
@@ -45,12 +47,18 @@ def register_unrouted(app: Flask) -> None:
 
 
 def _page(
-    status: int, title: str, detail: str, code: str = "", *, again: str | None = None, wait: int | None = None
+    status: int,
+    title: str,
+    detail: str,
+    code: str = "",
+    *,
+    again: str | None = None,
+    wait: int | None = None,
+    user_id: object = None,
 ) -> Response:
-    """`again`: the page to open once more; `wait`: seconds until that makes sense."""
-    response = make_response(
-        render_template("error.html", title=title, detail=detail, code=code, again=again), status
-    )
+    """`again`: the page to open once more; `wait`: seconds until that makes sense; `user_id`: to tell an owner."""
+    shown = render_template("error.html", title=title, detail=detail, code=code, again=again, user_id=user_id)
+    response = make_response(shown, status)
     if wait is not None:
         response.headers["Retry-After"] = str(wait)
     return response
@@ -75,7 +83,7 @@ def ours(error: RefillError) -> Response:
         wait = error.extra.get("retry_after")
         detail = f"{error.detail} It works again in {wait} seconds." if wait else error.detail
         title = _TITLES.get(error.code, "That did not work")
-        return _page(error.status, title, detail, error.code, wait=wait)
+        return _page(error.status, title, detail, error.code, wait=wait, user_id=error.extra.get("user_id"))
     return _unexpected(error)
 
 

@@ -72,6 +72,7 @@ def action(where: str) -> Callable[[Callable[..., str | Response]], Callable[...
     def decorate(view: Callable[..., str | Response]) -> Callable[..., Response]:
         @functools.wraps(view)
         def run(**params: str) -> Response:
+            visitor()  # who is nobody here, or no member any more, is not told so on a page of the account
             try:
                 said = view(**params)
             except Refused as refusal:

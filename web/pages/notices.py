@@ -1,4 +1,4 @@
-"""What the account is told: mails, low balances, and webhooks to endpoints of its own."""
+"""What the account is called and told: its name and address, mails, low balances, and webhooks to endpoints of its own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from werkzeug.wrappers import Response
 
 from shared import keys, notices, queue, webhook_urls
 from shared.errors import Refused
+from web.api.accounts import AccountEdit
 from web.api.notices import LEVELS_MAX, LowLevels, NoticePreference, choose, topics
 from web.api.webhook_endpoints import EndpointPath, NewEndpoint
 from web.pages import frame
@@ -22,6 +23,15 @@ blueprint = frame.blueprint("notices")
 def show() -> str:
     """Every mail, the levels, and to admins the endpoints of webhooks."""
     return _page(visitor())
+
+
+@blueprint.post("/notices/account")
+@frame.action(PATH)
+def account() -> str | Response:
+    """Changes the account's name and where its mails go."""
+    who, wanted = visitor("owner"), frame.filled_in(AccountEdit)
+    services().ledger.edit_account(who.account_id, wanted.name, wanted.email, who.actor)
+    return "Name and mail address are saved."
 
 
 @blueprint.post("/notices/mail")
