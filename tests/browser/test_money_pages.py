@@ -80,6 +80,25 @@ def test_paying_here_a_decline_has_a_reason_and_another_card_pays(page: Page, ac
     expect_bought(page, account, 2)
 
 
+def test_changed_number_is_not_paid_before_its_total_was_seen(page: Page, account: Account) -> None:
+    order(page, account)
+    page.get_by_label("250 credits, how many").fill("3")
+    page.get_by_role("button", name="Pay right here").click()
+    expect(page.get_by_role("status").first).to_contain_text("The total has changed. Nothing was charged")
+    expect(page.locator(".lines")).to_contain_text("3 \N{MULTIPLICATION SIGN} 250 credits")
+    page.get_by_label("250 credits, how many").fill("4")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Pay $40.00 at Stripe")).to_be_visible()
+    account.assert_charges(1)
+    page.get_by_role("button", name="Pay right here").click()
+    expect(page.get_by_role("button", name="Pay $40.00 with Visa")).to_be_visible()
+    page.go_back()
+    page.get_by_label("250 credits, how many").fill("1")
+    page.get_by_role("button", name="Pay $40.00 at Stripe").click()
+    expect(page.get_by_role("button", name="Pay $10.00 at Stripe")).to_be_visible()
+    account.assert_charges(1)
+
+
 def test_saved_card_pays_with_one_click(page: Page, account: Account) -> None:
     order(page, account)
     page.get_by_role("button", name="Pay right here").click()
