@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -78,6 +79,29 @@ def test_paying_here_a_decline_has_a_reason_and_another_card_pays(page: Page, ac
     assert account.balance == START
     fill_in(page, GOOD)
     expect_bought(page, account, 2)
+
+
+def test_credits_arrive_without_any_webhook_and_the_title_says_so(page: Page, account: Account) -> None:
+    """Coming back has Stripe asked at once; the sweep would ask a minute later."""
+    order(page, account)
+    with without_webhooks(account):
+        page.get_by_role("button", name="Pay $20.00 at Stripe").click()
+        page.get_by_label("Card number").fill(GOOD)
+        page.get_by_label("Name on card").fill("Browser Test")
+        page.get_by_role("button", name=re.compile("^Pay ")).click()
+        expect(page.get_by_role("navigation", name="Billing")).to_be_visible()
+        expect_bought(page, account, 2)
+        expect(page).to_have_title("Thank you · Refill")
+
+
+@contextmanager
+def without_webhooks(account: Account) -> Iterator[None]:
+    """Stripe sends nothing, as long as the block lasts."""
+    account.world.stripe.do("webhooks", action="lose")
+    try:
+        yield
+    finally:
+        account.world.stripe.do("clear_webhooks")
 
 
 def test_changed_number_is_not_paid_before_its_total_was_seen(page: Page, account: Account) -> None:

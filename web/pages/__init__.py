@@ -20,6 +20,7 @@ from web.pages import (
     members,
     notices,
     ops,
+    outcomes,
     pay,
     payments,
     plans,
@@ -41,6 +42,7 @@ def register(app: Flask, settings: Settings) -> None:
     pages = (
         billing,
         buy,
+        outcomes,
         usage,
         history,
         payments,

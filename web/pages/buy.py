@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import flash, make_response, redirect, render_template, request
+from flask import flash, make_response, redirect, request
 from werkzeug.wrappers import Response
 
 from shared import keys
@@ -98,19 +98,7 @@ def cancel(payment_id: str) -> Response:
         return redirect(_outcome(payment), 303)
     return frame.told(
         "The purchase was given up. Nothing was charged.",
-        _order_page(payment["package_id"], payment["quantity"]),
-    )
-
-
-@blueprint.get("/failure")
-def failure() -> str:
-    """What became of a purchase that was not paid, and the ways on. Checkout comes back to it, too."""
-    payment = _own(visitor(), request.args.get("payment", ""))
-    return render_template(
-        "billing/failure.html",
-        payment=payment,
-        again=_order_page(payment["package_id"], payment["quantity"]),
-        **frame.header(visitor()),
+        order_page(payment["package_id"], payment["quantity"]),
     )
 
 
@@ -156,7 +144,7 @@ def _again(said: str | None = None) -> Response:
         return _shown(package_id, written, _number("quoted") or 1)
     if said is not None:
         flash(said, "warn")
-    return redirect(_order_page(package_id, int(written)), 303)
+    return redirect(order_page(package_id, int(written)), 303)
 
 
 def _pay(action: str, run: Callable[[dict[str, Any]], Payment]) -> Response:
@@ -223,7 +211,8 @@ def _outcome(payment: Payment) -> str:
     return f"/billing/{name}?payment={payment['id']}"
 
 
-def _order_page(package_id: str | None, quantity: int) -> str:
+def order_page(package_id: str | None, quantity: int) -> str:
+    """The address of an order; that of all packages for a package that is none."""
     return "/billing/buy?" + urlencode({"package_id": package_id or "", "quantity": quantity})
 
 
