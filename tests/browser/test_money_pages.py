@@ -94,6 +94,24 @@ def test_credits_arrive_without_any_webhook_and_the_title_says_so(page: Page, ac
         expect(page).to_have_title("Thank you · Refill")
 
 
+def test_plan_is_set_up_without_any_webhook_before_ones_eyes(page: Page, account: Account) -> None:
+    open_page(page, account, "plans")
+    subscribe = page.get_by_role("button", name="Subscribe to Starter")
+    subscribe.click()
+    page.get_by_test_id("back").click()
+    expect(page.get_by_role("status").first).to_contain_text("Nothing was charged")
+    with without_webhooks(account):
+        subscribe.click()
+        page.get_by_label("Card number").fill(GOOD)
+        page.get_by_label("Name on card").fill("Browser Test")
+        page.get_by_role("button", name="Subscribe").click()
+        expect(page.locator("#plans")).to_contain_text(
+            "Your plan Starter is set up, and 500 credits were added.", timeout=15_000
+        )
+    expect(page.locator("#header-balance")).to_contain_text(str(START + 500))
+    expect(subscribe).to_have_count(0)
+
+
 @contextmanager
 def without_webhooks(account: Account) -> Iterator[None]:
     """Stripe sends nothing, as long as the block lasts."""

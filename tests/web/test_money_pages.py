@@ -331,29 +331,6 @@ def test_faults_stand_at_their_fields(
     assert money() == before
 
 
-def test_plan_is_subscribed_to_at_stripe_and_two_tabs_leave_one_open_session(
-    owner: Browser, client_at_stripe: stripe.StripeClient
-) -> None:
-    page = owner.get("/billing/plans").text
-    assert "separate from the credits" in page
-    assert "2,500 credits each month" in page
-    form = re.findall(r'name="request_id" value="(form_\w+)"', page)[0]
-    first = owner.post("/billing/plans/subscribe", request_id=form, plan_id="pro").location
-    assert owner.post("/billing/plans/subscribe", request_id=form, plan_id="pro").location == first
-    other = "form_" + "0" * 32
-    second = owner.post("/billing/plans/subscribe", request_id=other, plan_id="pro").location
-    states = [
-        client_at_stripe.v1.checkout.sessions.retrieve(url.rsplit("/", 1)[-1]).status
-        for url in (first, second)
-    ]
-    assert states == ["expired", "open"]
-    for plan in ("free", "none", ""):
-        assert (
-            owner.post("/billing/plans/subscribe", request_id="form_" + "1" * 32, plan_id=plan).status_code
-            == 404
-        )
-
-
 def test_payments_are_one_list_with_pages(owner: Browser, ledger: Ledger) -> None:
     assert "Nothing was paid yet" in owner.get("/billing/payments").text
     ledger.link_customer("acme", "cus_pages")

@@ -53,16 +53,15 @@ def title(payment: Payment) -> str:
     return _TITLES.get(payment["status"], "Waiting for the payment")
 
 
-def look_at_payment(payment: Payment) -> None:
-    """Has a worker ask Stripe at once what became of a payment, so that the credits need not wait for a webhook.
-
-    Who comes back too often is not refused: the page waits as well without it.
+def look(subject: str, actor: str = queue.CHECK_PAYMENT) -> None:
+    """Has a worker ask Stripe at once what became of a payment, or of a plan's checkout, so that the credits need not wait
+    for a webhook. Who comes back too often is not refused: the page waits as well without it.
     """
     try:
-        services().limiter.check("pay", payment["id"], request.remote_addr)
+        services().limiter.check("pay", subject, request.remote_addr)
     except Refused:
         return
-    services().queue.hint(queue.CHECK_PAYMENT, payment["id"])
+    services().queue.hint(actor, subject)
 
 
 def _since() -> int | None:

@@ -20,7 +20,7 @@ def success() -> str:
     payment = _own_payment()
     settled = payment["status"] in arrival.SETTLED
     if not settled and arrival.is_first():
-        arrival.look_at_payment(payment)
+        arrival.look(payment["id"])
     context = {
         "payment": payment,
         "settled": settled,
