@@ -11,8 +11,10 @@ import pytest
 from flask.testing import FlaskClient
 
 from shared import pay_links, queue
+from shared.keys import local_user_id
 from shared.ledger import Ledger
 from shared.settings import Settings
+from tests.web.browsing import token_of
 from tests.web.conftest import Counts, FakeGateway
 from web.local_login import login_url
 
@@ -125,3 +127,78 @@ def test_pages_after_paying_carry_the_navigation(
         assert '<nav class="sections" aria-label="Billing">' in page
         assert 'href="/billing/buy" aria-current="page"' in page
     assert "<nav" not in visitor.get(f"{SUCCESS}&part=1").text
+
+
+@pytest.fixture
+def elsewhere(visitor: FlaskClient, ledger: Ledger, payment: str) -> str:
+    """The owner of acme has looked at another account since the payment was begun."""
+    ledger.open_account("second", "Second Ltd", None, local_user_id("acme"), 0, "tests")
+    ledger.adjust_credits("adj_1", "second", 7_000_000, "tests", "tests")
+    token = token_of(visitor.get("/billing").text)
+    visitor.post("/billing/account", data={"csrf_token": token, "account_id": "second"})
+    assert (
+        'id="header-balance"><span class="visually-hidden">Balance: </span>7<' in visitor.get("/billing").text
+    )
+    return payment
+
+
+def test_payment_of_another_of_ones_accounts_names_it_and_shows_its_balance(
+    visitor: FlaskClient, ledger: Ledger, elsewhere: str
+) -> None:
+    waiting = visitor.get(SUCCESS).text
+    assert "100 credits for Acme" in waiting
+    settle(ledger)
+    for part in ("", "&part=1"):
+        page = visitor.get(SUCCESS + part).text
+        assert "New balance for Acme:" in page
+        assert '<p class="big">200</p>' in page
+        # The header stays with the account in view.
+        assert "Balance: </span>7<" in page
+        assert "Go on in Acme" in page
+    assert "credits were added for Acme" in visitor.get(FAILURE).text
+
+
+def test_unpaid_purchase_of_another_of_ones_accounts_goes_on_in_that_account(
+    visitor: FlaskClient, ledger: Ledger, elsewhere: str, money: Counts
+) -> None:
+    before = money()
+    page = visitor.get(FAILURE).text
+    assert "for 100 credits for Acme" in page
+    assert "/billing/buy?package_id" not in page
+    form = re.search(
+        r'<form method="post" action="/billing/account">(?:(?!</form>).)*Go on in Acme', page, re.DOTALL
+    )
+    assert form is not None
+    fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form[0]))
+    answer = visitor.post("/billing/account", data=fields)
+    assert (answer.status_code, answer.location) == (303, FAILURE)
+    assert "/billing/buy?package_id=credits_100" in visitor.get(FAILURE).text
+    assert money() == before
+
+
+def test_failed_purchase_of_another_of_ones_accounts_leads_to_trying_again_there(
+    visitor: FlaskClient, ledger: Ledger, elsewhere: str
+) -> None:
+    ledger.fail_payment(elsewhere, "failed", "insufficient_funds")
+    page = visitor.get(SUCCESS).text
+    assert "no credits were added for Acme" in page
+    assert f'name="payment" value="{elsewhere}"' in page
+    assert "Try again" not in page
+
+
+def test_81_payments_of_accounts_that_one_has_left_are_not_found(
+    visitor: FlaskClient, ledger: Ledger, elsewhere: str
+) -> None:
+    ledger.set_member("acme", "00000000-0000-4000-8000-00000000aaaa", "owner", "tests")
+    ledger.remove_member("acme", local_user_id("acme"), "tests")
+    assert {visitor.get(path).status_code for path in (SUCCESS, FAILURE)} == {404}
+
+
+@pytest.mark.parametrize("odd", ["//evil.example", "https://evil.example", "x\r\ny"])
+def test_87_switching_leads_to_our_own_pages_only(visitor: FlaskClient, odd: str) -> None:
+    token = token_of(visitor.get("/billing").text)
+    answer = visitor.post(
+        "/billing/account", data={"csrf_token": token, "account_id": "acme", "payment": odd}
+    )
+    assert answer.location.startswith("/billing/failure?payment=")
+    assert visitor.get(answer.location).status_code == 404

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import redirect, render_template, request
 from werkzeug.wrappers import Response
@@ -78,11 +79,13 @@ def statement_csv() -> Response:
 
 @blueprint.post("/account")
 def switch() -> Response:
-    """Brings another of the person's accounts into view."""
+    """Brings another of the person's accounts into view; with `payment`, what became of that one, and the ways on."""
     wanted = request.form.get("account_id", "")
     if wanted not in {account["account_id"] for account in visitor().accounts}:
         raise Refused("There is no such account.", code="unknown_account", status=404)
     services().sessions.switch(wanted)
+    if payment_id := request.form.get("payment"):
+        return redirect("/billing/failure?" + urlencode({"payment": payment_id}), 303)
     return redirect("/billing", 303)
 
 

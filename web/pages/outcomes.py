@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import render_template, request
 
 from shared.errors import Refused
@@ -17,12 +19,12 @@ blueprint = frame.blueprint("outcomes")
 @blueprint.get("/success")
 def success() -> str:
     """Where a purchase comes back to: waits until the credits are there. The first view has a worker ask Stripe at once."""
-    payment = _own_payment()
+    payment, shared = _payment()
     settled = payment["status"] in arrival.SETTLED
     if not settled and arrival.is_first():
         arrival.look(payment["id"])
     context = {
-        "payment": payment,
+        **shared,
         "settled": settled,
         "title": arrival.title(payment),
         **arrival.waiting(f"/billing/success?payment={payment['id']}"),
@@ -35,13 +37,22 @@ def success() -> str:
 @blueprint.get("/failure")
 def failure() -> str:
     """What became of a purchase that was not paid, and the ways on. Checkout comes back to it, too."""
-    payment = _own_payment()
+    payment, shared = _payment()
     again = order_page(payment["package_id"], payment["quantity"])
-    return frame.page("billing/failure.html", "buy", payment=payment, again=again)
+    return frame.page("billing/failure.html", "buy", again=again, **shared)
 
 
-def _own_payment() -> Payment:
+def _payment() -> tuple[Payment, dict[str, Any]]:
+    """The payment that the address names, and what templates say of it. Its account may be any of the visitor's: another one
+    may have come into view in another tab while this one was at Stripe. Refused not_found.
+
+    `of`: that account; `elsewhere`: it is not the one in view; `left`: its balance, where the header does not have it.
+    """
+    who = visitor()
     payment = services().ledger.get_payment(request.args.get("payment", "").replace("\0", ""))
-    if payment is None or payment["account_id"] != visitor().account_id:
+    of = next((own for own in who.accounts if payment and own["account_id"] == payment["account_id"]), None)
+    if payment is None or of is None:
         raise Refused("There is no such payment.", code="not_found", status=404)
-    return payment
+    elsewhere = of["account_id"] != who.account_id
+    left = services().ledger.get_balance(of["account_id"]) if elsewhere else None
+    return payment, {"payment": payment, "of": of, "elsewhere": elsewhere, "left": left}
