@@ -39,6 +39,8 @@ class CheckoutState(TypedDict):
     plan_name: str
     stripe_checkout_session_id: str | None
     subscription_id: str | None
+    checkout_url: str | None
+    created_at: str
     state: Literal["open", "done", "over"]
     credits: int
 

@@ -5,7 +5,8 @@ create or replace function billing.get_subscription_checkout(p_id text)
   returns jsonb
   language sql stable security definer set search_path = '' as $$
   select jsonb_build_object('id', c.id, 'account_id', c.account_id, 'plan_id', c.plan_id, 'plan_name', p.name,
-    'stripe_checkout_session_id', c.stripe_checkout_session_id, 'subscription_id', c.subscription_id,
+    'stripe_checkout_session_id', c.stripe_checkout_session_id, 'subscription_id', c.subscription_id, 'created_at', c.created_at,
+    'checkout_url', c.checkout_url,
     'state', case
       when s.status in ('canceled', 'incomplete_expired') then 'over'
       -- The ledger writes a paid invoice and grants its lines in one transaction.

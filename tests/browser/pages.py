@@ -21,7 +21,13 @@ NO_DOCUMENT = {
     "/sign-in/callback": "a redirect, or the sign-in page",
     "/sign-in/with/<provider>": "a redirect",
 }
-VISITORS = {"/billing/pay/": "nobody", "/billing": "owner", "/ops": "operator", "/": "nobody"}
+VISITORS = {
+    "/billing/pay/": "nobody",
+    "/billing/return/": "nobody",
+    "/billing": "owner",
+    "/ops": "operator",
+    "/": "nobody",
+}
 CREDIT = 1_000_000
 REVIEWED = "threshold=50&mode=fixed&amount=100&cap_day=100&cap_month=500&per_hour=3"
 
@@ -68,12 +74,15 @@ def fill(account: Account) -> dict[str, str]:
     wait_until(lambda: ledger.list_stripe_events("done", 1), 20, "an event to be done")
     event = ledger.list_stripe_events(None, 1)[0]["id"]
     payment = ledger.list_payments(account.id, 1, None)["data"][0]["id"]
+    unpaid = account.checkout()["id"]
     return {
         "/ops/events/<event_id>": f"/ops/events/{event}",
         "/ops/accounts/<account_id>": f"/ops/accounts/{account.id}",
         "/billing/success": f"/billing/success?payment={payment}",
         "/billing/failure": f"/billing/failure?payment={payment}",
         "/billing/pay/<token>": _pay_path(account),
+        "/billing/return/<token>": _return_path(account, payment),
+        "/billing/return/<token>/canceled": _return_path(account, unpaid) + "/canceled",
         "/billing/buy/<payment_id>": _order_path(account),
         "/billing/auto-topup/review": f"/billing/auto-topup/review?{REVIEWED}&card={_card(account)}",
         "/billing/payment-methods/add/<intent_id>": f"/billing/payment-methods/add/{_setup(account)}",
@@ -85,6 +94,11 @@ def _order_path(account: Account) -> str:
     """The page of a purchase that is paid right there; the charge above waits for its card holder and is in nobody's way."""
     order = account.api.post("/api/create-payment-intent", package_id="credits_100")
     return f"/billing/buy/{order['id']}"
+
+
+def _return_path(account: Account, payment_id: str) -> str:
+    settings = account.world.settings
+    return pay_links.return_url(settings, payment_id).removeprefix(settings.base_url)
 
 
 def _setup(account: Account) -> str:

@@ -119,6 +119,8 @@ PAGES: dict[tuple[str, str], tuple[int, int, int] | None] = {
     ("POST", "/billing/members/remove"): (401, 403, 403),
     ("GET", "/billing/pay/<token>"): None,
     ("GET", "/billing/pay/<token>/done"): None,
+    ("GET", "/billing/return/<token>"): None,
+    ("GET", "/billing/return/<token>/canceled"): None,
     ("POST", "/billing/sign-out"): None,
     ("GET", "/"): None,
     ("GET", "/sign-in"): None,

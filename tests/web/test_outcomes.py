@@ -47,9 +47,9 @@ def payment(ledger: Ledger, acme: str) -> str:
     return "pay_1"
 
 
-def settle(ledger: Ledger, paid: int = 500) -> None:
+def settle(ledger: Ledger, paid: int = 500, payment_id: str = "pay_1") -> None:
     facts = {"payment_intent": "pi_1", "customer": "cus_1", "amount_received": paid, "currency": "usd"}
-    ledger.settle_payment("pay_1", {**facts, "charge": "ch_1"})
+    ledger.settle_payment(payment_id, {**facts, "charge": "ch_1"})
 
 
 def title(page: str) -> str:

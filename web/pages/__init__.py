@@ -24,6 +24,7 @@ from web.pages import (
     pay,
     payments,
     plans,
+    returns,
     sign_in,
     usage,
 )
@@ -53,6 +54,7 @@ def register(app: Flask, settings: Settings) -> None:
         notices,
         members,
         pay,
+        returns,
         sign_in,
     )
     for module in pages:

@@ -40,7 +40,7 @@ def index() -> str:
         "checkout": checkout,
         "canceled": canceled,
         "waits": waits,
-        **arrival.waiting(_address(checkout["id"] if checkout else "")),
+        **arrival.waiting(address(checkout["id"] if checkout else "")),
     }
     if arrival.is_part():
         return render_template("billing/_plans.html", **frame.header(who), **context)
@@ -56,7 +56,7 @@ def subscribe() -> Response:
     if not re.fullmatch(r"form_[0-9a-f]{32}", request_id):
         raise Refused("The form was not complete. Reload the page and try again.")
     checkout_id = keys.derived_id("subc", buyer.account_id, request_id, plan_id)
-    back = services().settings.base_url + _address(checkout_id)
+    back = services().settings.base_url + address(checkout_id)
     checkout = subscriptions.open_checkout(
         services(),
         checkout_id=checkout_id,
@@ -68,8 +68,8 @@ def subscribe() -> Response:
     return redirect(checkout["checkout_url"] or "/billing/plans", 303)
 
 
-def _address(checkout_id: str) -> str:
-    """Where Checkout leads back to."""
+def address(checkout_id: str) -> str:
+    """Where the Checkout of a plan leads back to."""
     return f"/billing/plans?checkout={checkout_id}"
 
 
