@@ -78,7 +78,7 @@ class Demo:
         session = self.api.post("/api/billing/checkout-sessions", package_id=PACKAGE)
         say(f"{PACKAGE} for {money.to_text(session['price']['amount'], 'usd')}: {session['url']}")
         back = buyer.pay(session["url"])
-        say(f"paid; the page leads back to {back.split('?')[0]}")
+        say(f"paid; the page leads back to {back[:60]}…")
         took = self._await_balance(SIGNUP + BOUGHT, "the purchase to be granted")
         event = self._event("checkout.session.completed")
         say(f"webhook {event['id']} kept and worked off, {BOUGHT} credits granted after {took:.1f} s")

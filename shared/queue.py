@@ -33,6 +33,7 @@ PROCESS_EVENT: Final = "process_event"
 CHECK_THRESHOLD: Final = "check_threshold"
 CHARGE_TOPUP: Final = "charge_topup"
 CHECK_PAYMENT: Final = "check_payment"
+CHECK_SUBSCRIPTION: Final = "check_subscription"
 RECORD_USAGE: Final = "record_usage"
 SEND_NOTICE: Final = "send_notice"
 SWEEP: Final = "sweep"
@@ -45,6 +46,7 @@ ACTORS: Final = {
     CHECK_THRESHOLD: PAYMENTS,
     CHARGE_TOPUP: PAYMENTS,
     CHECK_PAYMENT: EVENTS,
+    CHECK_SUBSCRIPTION: EVENTS,
     RECORD_USAGE: USAGE,
     SEND_NOTICE: NOTIFICATIONS,
     SWEEP: MAINTENANCE,

@@ -28,6 +28,23 @@ class SubscriptionCheckout(TypedDict):
     former: list[str]
 
 
+class CheckoutState(TypedDict):
+    """get_subscription_checkout. open: it may still be paid, or Stripe was not heard of since; done: its plan is set up, and
+    its first invoice has granted `credits`; over: nobody pays it any more.
+    """
+
+    id: str
+    account_id: str
+    plan_id: str
+    plan_name: str
+    stripe_checkout_session_id: str | None
+    subscription_id: str | None
+    checkout_url: str | None
+    created_at: str
+    state: Literal["open", "done", "over"]
+    credits: int
+
+
 class Mirrored(TypedDict):
     """mirror_subscription, mirror_invoice. stale: read Stripe again."""
 

@@ -14,7 +14,17 @@ import dramatiq
 
 from shared import queue
 from shared.errors import Refused, Transient
-from workers import delivery, events, maintenance, middleware, purchases, reconciliation, topups, usage
+from workers import (
+    delivery,
+    events,
+    maintenance,
+    middleware,
+    purchases,
+    reconciliation,
+    subscriptions,
+    topups,
+    usage,
+)
 from workers.app import App
 
 SECOND_MS = 1_000
@@ -36,6 +46,11 @@ def declare(app: App) -> dict[str, dramatiq.Actor[..., None]]:
         (queue.CHARGE_TOPUP, topups.charge_topup, {**stripe_row, "time_limit": STRIPE_LIMIT_MS}),
         (queue.PROCESS_EVENT, events.process_event, {**stripe_row, "time_limit": STRIPE_LIMIT_MS}),
         (queue.CHECK_PAYMENT, purchases.check_payment, {"max_retries": 0, "time_limit": STRIPE_LIMIT_MS}),
+        (
+            queue.CHECK_SUBSCRIPTION,
+            subscriptions.check_subscription,
+            {"max_retries": 0, "time_limit": STRIPE_LIMIT_MS},
+        ),
         (queue.RECORD_USAGE, usage.record_usage, _usage_policy()),
         (queue.SEND_NOTICE, delivery.send_notice, {"max_retries": 0, "time_limit": 60 * SECOND_MS}),
         (queue.SWEEP, maintenance.sweep, {"max_retries": 0, "time_limit": 120 * SECOND_MS}),

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from shared import stripe_subscriptions as at_stripe
 from shared.errors import StripeUnavailable
+from shared.stripe_client import StripeBusy, StripeRefused
 from shared.stripe_facts import StripeData, id_of
 from workers.app import App
 
@@ -60,6 +61,28 @@ def follow_invoice(app: App, invoice_id: str) -> End:
         if outcome != "stale":
             return _end(outcome)
     raise StripeUnavailable("the invoice kept changing while it was read; try again")
+
+
+def check_subscription(app: App, checkout_id: str) -> None:
+    """Asks Stripe what became of a checkout of a plan whose buyer is back, in case no webhook tells.
+
+    Stripe's events repeat what this finds, and reconciliation finds what both missed; so a failure is logged, no more.
+    """
+    checkout = app.ledger.get_subscription_checkout(checkout_id)
+    if checkout is None or checkout["state"] != "open" or checkout["stripe_checkout_session_id"] is None:
+        return
+    end: End | None = None
+    try:
+        session = app.gateway.retrieve_session(checkout["stripe_checkout_session_id"])
+        subscription, invoice = id_of(session.get("subscription")), id_of(session.get("invoice"))
+        if subscription is not None:
+            end = follow_subscription(app, subscription)
+        if invoice is not None:
+            end = follow_invoice(app, invoice)
+    except (StripeUnavailable, StripeBusy, StripeRefused) as error:
+        log.warning("checkout of a plan not checked", extra={"checkout": checkout_id, "code": error.code})
+        return
+    log.info("checkout of a plan checked", extra={"checkout": checkout_id, "end": end})
 
 
 def _paid(app: App, facts: StripeData) -> End:

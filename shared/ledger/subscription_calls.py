@@ -6,7 +6,13 @@ from typing import Any
 
 from shared.db import Json
 from shared.ledger.calls import Calls, Page
-from shared.subscription_models import InvoiceGrant, Mirrored, Subscription, SubscriptionCheckout
+from shared.subscription_models import (
+    CheckoutState,
+    InvoiceGrant,
+    Mirrored,
+    Subscription,
+    SubscriptionCheckout,
+)
 
 
 class SubscriptionCalls(Calls):
@@ -31,6 +37,10 @@ class SubscriptionCalls(Calls):
     ) -> SubscriptionCheckout:
         """Stores the Checkout Session of a subscription. Refused: not_found, state_conflict (a newer checkout)."""
         return self._call("attach_subscription_session", p_id=checkout_id, p_session_id=session_id, p_url=url)
+
+    def get_subscription_checkout(self, checkout_id: str) -> CheckoutState | None:
+        """How a checkout of a plan stands, or None."""
+        return self._call("get_subscription_checkout", p_id=checkout_id)
 
     def find_customer_account(self, stripe_customer_id: str) -> str | None:
         """The account of a Stripe customer, deleted ones too; None when it is not ours."""

@@ -22,7 +22,13 @@ NO_DOCUMENT = {
     "/sign-in/callback": "a redirect, or the sign-in page",
     "/sign-in/with/<provider>": "a redirect",
 }
-VISITORS = {"/billing/pay/": "nobody", "/billing": "owner", "/ops": "operator", "/": "nobody"}
+VISITORS = {
+    "/billing/pay/": "nobody",
+    "/billing/return/": "nobody",
+    "/billing": "owner",
+    "/ops": "operator",
+    "/": "nobody",
+}
 CREDIT = 1_000_000
 REVIEWED = "threshold=50&mode=fixed&amount=100&cap_day=100&cap_month=500&per_hour=3"
 
@@ -69,6 +75,7 @@ def fill(account: Account) -> dict[str, str]:
     wait_until(lambda: ledger.list_stripe_events("done", 1), 20, "an event to be done")
     event = ledger.list_stripe_events(None, 1)[0]["id"]
     payment = ledger.list_payments(account.id, 1, None)["data"][0]["id"]
+    unpaid = account.checkout()["id"]
     return {
         "/ops/events/<event_id>": f"/ops/events/{event}",
         "/ops/payments/<payment_id>": f"/ops/payments/{_parked(account)}",
@@ -78,6 +85,8 @@ def fill(account: Account) -> dict[str, str]:
         "/billing/failure": f"/billing/failure?payment={payment}",
         "/billing/pay/<token>": _pay_path(account),
         "/billing/invitations/<token>": _invitation_path(account),
+        "/billing/return/<token>": _return_path(account, payment),
+        "/billing/return/<token>/canceled": _return_path(account, unpaid) + "/canceled",
         "/billing/buy/<payment_id>": _order_path(account),
         "/billing/auto-topup/review": f"/billing/auto-topup/review?{REVIEWED}&card={account.card}",
         "/billing/payment-methods/add/<intent_id>": f"/billing/payment-methods/add/{_setup(account)}",
@@ -114,6 +123,11 @@ def _invitation_path(account: Account) -> str:
     )
     url = invite_links.invite_url(account.world.settings, account.id, invited["id"])
     return url.removeprefix(account.world.settings.base_url)
+
+
+def _return_path(account: Account, payment_id: str) -> str:
+    settings = account.world.settings
+    return pay_links.return_url(settings, payment_id).removeprefix(settings.base_url)
 
 
 def _setup(account: Account) -> str:

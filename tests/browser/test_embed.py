@@ -127,6 +127,63 @@ def test_the_button_leads_to_checkout_and_the_credits_arrive(
     account.assert_charges(2)
 
 
+def test_who_has_no_cookie_of_refills_comes_back_to_the_credits_and_to_nothing_charged(
+    bare: Page, front_end: FrontEnd, account: Account
+) -> None:
+    bare.goto(f"{front_end.origin}/app.html")
+    bare.get_by_role("button", name="Buy 250 credits").click()
+    bare.get_by_test_id("back").click()
+    expect(bare.get_by_role("heading", name="Nothing was charged")).to_be_visible()
+    assert account.balance == START
+    bare.get_by_role("button", name="Continue to payment").click()
+    bare.get_by_label("Card number").fill("4242 4242 4242 4242")
+    bare.get_by_label("Name on card").fill("Browser Test")
+    bare.get_by_role("button", name=re.compile("^Pay ")).click()
+    expect(bare.get_by_role("heading", name="250 credits added")).to_be_visible()
+    expect(bare).to_have_title("Thank you · Refill")
+    assert "/billing/return/" in bare.url
+    account.assert_charges(2)
+
+
+def test_a_person_of_several_accounts_is_told_to_choose_and_the_constant_chooses(
+    bare: Page, front_end: FrontEnd, account: Account, user_id: str
+) -> None:
+    second = account.world.account(topup=False)
+    account.world.ledger.set_member(second.id, user_id, "admin", "tests")
+    before = payments(account)
+    bare.goto(f"{front_end.origin}/app.html")
+    balance_says(bare, "Choose an account to see credits", "unknown")
+    button = bare.get_by_role("button", name="Buy 250 credits")
+    button.click()
+    expect(bare.get_by_role("alert")).to_have_text("Choose an account to buy credits for.")
+    assert (payments(account), payments(second)) == (before, before)
+    call = front_end.files["refill.js"]
+    front_end.files["refill.js"] = call.replace(
+        "const ACCOUNT = null", f"const ACCOUNT = {json.dumps(account.id)}"
+    )
+    assert front_end.files["refill.js"] != call
+    bare.reload()
+    balance_says(bare, f"{START} credits", "active")
+    button.click()
+    expect(bare.get_by_test_id("total")).to_have_text("$10.00")
+    assert (payments(account), payments(second)) == (before + 1, before)
+
+
+def test_while_nobody_is_signed_in_refill_is_not_asked(
+    bare: Page, front_end: FrontEnd, account: Account
+) -> None:
+    front_end.files["supabase.js"] = (
+        "export const supabase = { auth: { getSession: async () => ({ data: { session: null } }) } }"
+    )
+    asked: list[str] = []
+    bare.on("request", lambda request: asked.append(request.url))
+    bare.goto(f"{front_end.origin}/app.html")
+    balance_says(bare, "Sign in to see credits", "unknown")
+    bare.get_by_role("button", name="Buy 250 credits").click()
+    expect(bare.get_by_role("alert")).to_have_text("Sign in to buy credits.")
+    assert [url for url in asked if "/api/" in url] == []
+
+
 def test_a_click_after_a_lost_answer_opens_no_second_purchase(
     bare: Page, front_end: FrontEnd, account: Account
 ) -> None:

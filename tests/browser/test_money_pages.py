@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -78,6 +79,66 @@ def test_paying_here_a_decline_has_a_reason_and_another_card_pays(page: Page, ac
     assert account.balance == START
     fill_in(page, GOOD)
     expect_bought(page, account, 2)
+
+
+def test_credits_arrive_without_any_webhook_and_the_title_says_so(page: Page, account: Account) -> None:
+    """Coming back has Stripe asked at once; the sweep would ask a minute later."""
+    order(page, account)
+    with without_webhooks(account):
+        page.get_by_role("button", name="Pay $20.00 at Stripe").click()
+        page.get_by_label("Card number").fill(GOOD)
+        page.get_by_label("Name on card").fill("Browser Test")
+        page.get_by_role("button", name=re.compile("^Pay ")).click()
+        expect(page.get_by_role("navigation", name="Billing")).to_be_visible()
+        expect_bought(page, account, 2)
+        expect(page).to_have_title("Thank you · Refill")
+
+
+def test_plan_is_set_up_without_any_webhook_before_ones_eyes(page: Page, account: Account) -> None:
+    open_page(page, account, "plans")
+    subscribe = page.get_by_role("button", name="Subscribe to Starter")
+    subscribe.click()
+    page.get_by_test_id("back").click()
+    expect(page.get_by_role("status").first).to_contain_text("Nothing was charged")
+    with without_webhooks(account):
+        subscribe.click()
+        page.get_by_label("Card number").fill(GOOD)
+        page.get_by_label("Name on card").fill("Browser Test")
+        page.get_by_role("button", name="Subscribe").click()
+        expect(page.locator("#plans")).to_contain_text(
+            "Your plan Starter is set up, and 500 credits were added.", timeout=15_000
+        )
+    expect(page.locator("#header-balance")).to_contain_text(str(START + 500))
+    expect(subscribe).to_have_count(0)
+
+
+@contextmanager
+def without_webhooks(account: Account) -> Iterator[None]:
+    """Stripe sends nothing, as long as the block lasts."""
+    account.world.stripe.do("webhooks", action="lose")
+    try:
+        yield
+    finally:
+        account.world.stripe.do("clear_webhooks")
+
+
+def test_changed_number_is_not_paid_before_its_total_was_seen(page: Page, account: Account) -> None:
+    order(page, account)
+    page.get_by_label("250 credits, how many").fill("3")
+    page.get_by_role("button", name="Pay right here").click()
+    expect(page.get_by_role("status").first).to_contain_text("The total has changed. Nothing was charged")
+    expect(page.locator(".lines")).to_contain_text("3 \N{MULTIPLICATION SIGN} 250 credits")
+    page.get_by_label("250 credits, how many").fill("4")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Pay $40.00 at Stripe")).to_be_visible()
+    account.assert_charges(1)
+    page.get_by_role("button", name="Pay right here").click()
+    expect(page.get_by_role("button", name="Pay $40.00 with Visa")).to_be_visible()
+    page.go_back()
+    page.get_by_label("250 credits, how many").fill("1")
+    page.get_by_role("button", name="Pay $40.00 at Stripe").click()
+    expect(page.get_by_role("button", name="Pay $10.00 at Stripe")).to_be_visible()
+    account.assert_charges(1)
 
 
 def test_saved_card_pays_with_one_click(page: Page, account: Account) -> None:

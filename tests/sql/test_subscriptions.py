@@ -405,6 +405,41 @@ def test_a_checkout_names_the_open_ones_before_it_and_an_older_one_gets_no_addre
     assert books.ledger.open_subscription("subc_4", "a", "pro", "cus_a")["former"] == []
 
 
+def standing(books: Books, name: str = "subc_1") -> tuple[str, int]:
+    found = books.ledger.get_subscription_checkout(name)
+    assert found is not None
+    return found["state"], found["credits"]
+
+
+def test_a_checkout_is_done_once_its_subscription_is_known_and_its_credits_are_there(books: Books) -> None:
+    books.ledger.open_subscription("subc_1", "a", "starter", "cus_a")
+    tell(books)
+    assert standing(books) == ("open", 0)
+    books.ledger.grant_invoice(invoice())
+    assert standing(books) == ("done", 500 * CREDIT)
+    books.ledger.grant_invoice(invoice(1))
+    assert standing(books)[1] == 500 * CREDIT
+
+
+def test_a_checkout_whose_first_invoice_costs_nothing_is_done_without_credits(books: Books) -> None:
+    books.ledger.open_subscription("subc_1", "a", "starter", "cus_a")
+    tell(books, status="trialing")
+    books.ledger.grant_invoice(invoice(0, line(amount=0), amount_paid=0))
+    assert standing(books) == ("done", 0)
+
+
+def test_a_checkout_that_nobody_pays_any_more_is_over(books: Books) -> None:
+    for name in ("subc_1", "subc_2"):
+        books.ledger.open_subscription(name, "a", "starter", "cus_a")
+    assert (standing(books)[0], standing(books, "subc_2")[0]) == ("over", "open")
+    books.query("update billing.subscription_checkouts set created_at = now() - interval '25 hours'")
+    assert standing(books, "subc_2")[0] == "over"
+    tell(books, checkout="subc_2", status="incomplete")
+    assert standing(books, "subc_2")[0] == "open"
+    tell(books, checkout="subc_2", status="incomplete_expired")
+    assert standing(books, "subc_2")[0] == "over"
+
+
 def test_the_subscription_of_a_customer_that_was_replaced_is_still_followed(books: Books) -> None:
     tell(books)
     books.ledger.mark_customer_deleted("cus_a")

@@ -41,7 +41,9 @@ def test_purchase_is_a_row_at_the_catalogues_price_before_stripe_is_asked(
     }
     ((payment, asked),) = gateway.sessions
     assert (payment["amount"], payment["status"], asked["customer_id"]) == (2000, "open", "cus_acme")
-    assert asked["success_url"] == f"http://localhost:8000/billing/success?payment={payment['id']}"
+    back = asked["success_url"]
+    assert back.startswith("http://localhost:8000/billing/return/")
+    assert asked["cancel_url"] == f"{back}/canceled"
     kept = ledger.get_payment(payment["id"])
     assert kept is not None
     assert kept["stripe_checkout_session_id"] == f"cs_{payment['id']}"

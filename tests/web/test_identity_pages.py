@@ -79,6 +79,7 @@ PAGES: dict[tuple[str, str], tuple[int, int, int] | None] = {
     ("GET", "/billing/statement"): (401, 403, 200),
     ("GET", "/billing/statement.csv"): (401, 403, 200),
     ("GET", "/billing/buy"): (401, 403, 200),
+    ("POST", "/billing/buy"): (401, 403, 403),
     ("POST", "/billing/buy/pay"): (401, 403, 403),
     ("GET", "/billing/buy/<payment_id>"): (401, 403, 403),
     ("POST", "/billing/buy/<payment_id>/cancel"): (401, 403, 403),
@@ -124,6 +125,8 @@ PAGES: dict[tuple[str, str], tuple[int, int, int] | None] = {
     ("POST", "/billing/invitations/<token>"): (401, 403, 403),
     ("GET", "/billing/pay/<token>"): None,
     ("GET", "/billing/pay/<token>/done"): None,
+    ("GET", "/billing/return/<token>"): None,
+    ("GET", "/billing/return/<token>/canceled"): None,
     ("POST", "/billing/sign-out"): None,
     ("GET", "/"): None,
     ("GET", "/sign-in"): None,
@@ -215,6 +218,7 @@ def test_82_forms_that_a_role_may_not_use_are_not_offered_and_refused(
     assert "Ask an admin or an owner" in page
     before = money()
     form = {"csrf_token": token_of(page), "request_id": "form_1", "package_id": "credits_100"}
+    form |= {"quantity": "1", "quoted": "1"}
     refused = member.post("/billing/checkout", data=form)
     assert refused.status_code == 403
     assert "Your role does not allow this" in refused.text

@@ -18,6 +18,7 @@ from shared.queue import Queue
 from shared.seals import Sealer
 from shared.settings import Settings
 from shared.stripe_client import StripeGateway
+from tests.support import Database
 from tests.web.browsing import token_of
 from tests.web.conftest import Counts, make_settings
 from web import create_app
@@ -25,7 +26,7 @@ from web.api.auto_topup import CONSENT_TEXT_VERSION
 from web.local_login import login_url
 
 CREDIT = 1_000_000
-BUY = {"request_id": "form_0", "package_id": "credits_250", "quantity": "2"}
+BUY = {"request_id": "form_0", "package_id": "credits_250", "quantity": "2", "quoted": "2"}
 TOPUP = {
     "threshold": "50", "mode": "fixed", "amount": "100", "cap_day": "$100.00", "cap_month": "500", "per_hour": "3",
     "card": "", "consent": CONSENT_TEXT_VERSION,
@@ -107,9 +108,16 @@ def test_order_says_what_is_charged_and_granted(owner: Browser, ledger: Ledger) 
     ledger.set_fee_rule({"id": "fee", "kind": "fee", "label": "Handling", "percent": "0", "fixed": 50, "applies_to": "both",
                          "currency": None}, "tests")  # fmt: skip
     page = owner.get("/billing/buy?package_id=credits_250&quantity=3").text
-    for text in ("750 credits", "$30.00", "Handling", "$0.50", "Pay $30.50 at Stripe"):
+    for text in (
+        "750 credits",
+        "3 \N{MULTIPLICATION SIGN} 250 credits",
+        "$30.00",
+        "Handling",
+        "$0.50",
+        "Pay $30.50 at Stripe",
+    ):
         assert text in page
-    owner.post("/billing/checkout", **BUY | {"quantity": "3"})
+    owner.post("/billing/checkout", **BUY | {"quantity": "3", "quoted": "3"})
     opened = ledger.list_payments("acme", 1, None)["data"][0]
     assert (opened["amount"], opened["credits"], opened["quantity"]) == (3050, 750 * CREDIT, 3)
 
@@ -118,9 +126,69 @@ def test_order_says_what_is_charged_and_granted(owner: Browser, ledger: Ledger) 
 def test_odd_quantities_are_refused_and_nothing_moves(owner: Browser, money: Counts, quantity: str) -> None:
     before = money()
     assert owner.get(f"/billing/buy?package_id=credits_250&quantity={quantity}").status_code == 422
-    for path in ("/billing/checkout", "/billing/buy/pay"):
-        assert owner.post(path, **BUY | {"quantity": quantity}).status_code == 422
+    for path in ("/billing/checkout", "/billing/buy/pay", "/billing/buy"):
+        answer = owner.post(path, **BUY | {"quantity": quantity})
+        assert answer.status_code == 422
+        # The order that was shown stays, with what was typed and what is wrong with it.
+        assert "2 \N{MULTIPLICATION SIGN} 250 credits" in answer.text
+        field = re.search(r'<input id="quantity"[^>]*>', answer.text)
+        assert field is not None
+        assert f'value="{quantity}"' in field[0]
+        assert 'aria-invalid="true" aria-describedby="quantity-fault"' in field[0]
+        assert (
+            'id="quantity-fault" class="fault">The quantity is a whole number from 1 to 1000.' in answer.text
+        )
     assert money() == before
+
+
+def test_quantity_that_is_too_dear_is_a_fault_of_the_field(
+    owner: Browser, database: Database, money: Counts
+) -> None:
+    with database.connect() as connection:
+        connection.execute(
+            "insert into billing.credit_packages (id, name, credits, amount, currency)"
+            " values ('dear', 'A lot', 1000000, 500000, 'usd')"
+        )
+    before = money()
+    answer = owner.post("/billing/checkout", **BUY | {"package_id": "dear", "quantity": "999", "quoted": "1"})
+    assert answer.status_code == 422
+    assert "more than one payment may carry" in answer.text.split('id="quantity-fault"')[1]
+    assert money() == before
+
+
+@pytest.mark.parametrize("path", ["/billing/checkout", "/billing/buy/pay"])
+@pytest.mark.parametrize("quoted", ["1", "", "x"])
+def test_another_number_than_that_of_the_total_charges_nothing_and_shows_the_new_total(
+    owner: Browser, money: Counts, path: str, quoted: str
+) -> None:
+    before = money()
+    answer = owner.post(path, **BUY | {"quoted": quoted})
+    assert (answer.status_code, answer.location) == (303, "/billing/buy?package_id=credits_250&quantity=2")
+    shown = owner.get(answer.location).text
+    for text in (
+        "The total has changed.",
+        "2 \N{MULTIPLICATION SIGN} 250 credits",
+        "Pay $20.00 at Stripe",
+        'name="quoted" value="2"',
+    ):
+        assert text in shown
+    assert money() == before
+
+
+def test_changing_the_number_pays_nothing(owner: Browser, money: Counts) -> None:
+    before = money()
+    answer = owner.post("/billing/buy", **BUY | {"quantity": "5"})
+    assert (answer.status_code, answer.location) == (303, "/billing/buy?package_id=credits_250&quantity=5")
+    assert "The total has changed" not in owner.get(answer.location).text
+    assert money() == before
+
+
+def test_ways_to_pay_and_the_number_are_one_form_that_enter_does_not_pay(owner: Browser) -> None:
+    page = owner.get("/billing/buy?package_id=credits_250&quantity=2").text
+    (form,) = re.findall(r'<form method="post" action="/billing/checkout".*?</form>', page, re.DOTALL)
+    assert 'id="quantity"' in form
+    buttons = re.findall(r"<button[^>]*>([^<]+)<", form)
+    assert buttons == ["Update", "Pay $20.00 at Stripe", "Pay right here"]
 
 
 def test_price_is_the_catalogues_whatever_a_form_says(owner: Browser, ledger: Ledger) -> None:
@@ -263,29 +331,6 @@ def test_faults_stand_at_their_fields(
     assert money() == before
 
 
-def test_plan_is_subscribed_to_at_stripe_and_two_tabs_leave_one_open_session(
-    owner: Browser, client_at_stripe: stripe.StripeClient
-) -> None:
-    page = owner.get("/billing/plans").text
-    assert "separate from the credits" in page
-    assert "2,500 credits each month" in page
-    form = re.findall(r'name="request_id" value="(form_\w+)"', page)[0]
-    first = owner.post("/billing/plans/subscribe", request_id=form, plan_id="pro").location
-    assert owner.post("/billing/plans/subscribe", request_id=form, plan_id="pro").location == first
-    other = "form_" + "0" * 32
-    second = owner.post("/billing/plans/subscribe", request_id=other, plan_id="pro").location
-    states = [
-        client_at_stripe.v1.checkout.sessions.retrieve(url.rsplit("/", 1)[-1]).status
-        for url in (first, second)
-    ]
-    assert states == ["expired", "open"]
-    for plan in ("free", "none", ""):
-        assert (
-            owner.post("/billing/plans/subscribe", request_id="form_" + "1" * 32, plan_id=plan).status_code
-            == 404
-        )
-
-
 def test_payments_are_one_list_with_pages(owner: Browser, ledger: Ledger) -> None:
     assert "Nothing was paid yet" in owner.get("/billing/payments").text
     ledger.link_customer("acme", "cus_pages")
@@ -341,7 +386,7 @@ def test_pages_ask_the_database_at_most_eight_times(
 @pytest.mark.parametrize(
     "path",
     ["checkout", "buy/pay", "buy/pay_1/cancel", "payment-methods/add", "payment-methods/pm_1/default",
-     "payment-methods/pm_1/remove", "portal", "auto-topup", "auto-topup/off", "auto-topup/resume", "plans/subscribe"],
+     "payment-methods/pm_1/remove", "portal", "auto-topup", "auto-topup/off", "auto-topup/resume", "plans/subscribe", "buy"],
 )  # fmt: skip
 def test_86_forms_of_other_sites_are_refused(owner: Browser, money: Counts, path: str) -> None:
     before = money()

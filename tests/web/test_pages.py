@@ -29,10 +29,10 @@ def visitor(client: FlaskClient, settings: Settings, acme: str) -> FlaskClient:
 
 
 def form(page: str) -> dict[str, str]:
-    """The hidden fields of the order's form."""
+    """The fields of the order's form."""
     found = re.search(r'<form method="post" action="/billing/checkout".*?</form>', page, re.DOTALL)
     assert found is not None
-    return dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', found[0]))
+    return dict(re.findall(r'type="(?:hidden|number)" name="(\w+)" value="([^"]*)"', found[0]))
 
 
 def test_link_signs_in_with_a_guarded_cookie(client: FlaskClient, settings: Settings, acme: str) -> None:

@@ -122,6 +122,9 @@ def test_the_session_names_account_plan_and_checkout(
         "refill_checkout_id": answer.json["id"],
     }
     assert request["params"]["metadata"] == request["params"]["subscription_data"]["metadata"] == metadata
+    back = request["params"]["success_url"]
+    assert back.startswith("http://localhost:8000/billing/return/")
+    assert request["params"]["cancel_url"] == f"{back}/canceled"
 
 
 def test_a_repeat_under_one_key_is_the_same_session(

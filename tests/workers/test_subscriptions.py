@@ -94,6 +94,43 @@ def test_the_first_payment_and_three_renewals_grant_four_times(shop: Shop) -> No
     assert [row["status"] for row in invoices] == ["paid"] * 4
 
 
+def attached(shop: Shop) -> str:
+    """A checkout with its Session, as the pages open it. Answers the Session's id."""
+    session = open_checkout(shop)
+    shop.world.ledger.attach_subscription_session("subc_1", session["id"], session["url"])
+    return str(session["id"])
+
+
+def test_a_buyer_who_is_back_gets_plan_and_credits_without_any_event(shop: Shop) -> None:
+    session = attached(shop)
+    subscriptions.check_subscription(shop.world.app, "subc_1")
+    assert shop.world.ledger.get_subscription(ACCOUNT) is None
+    shop.control.pay_checkout(session)
+    for _ in range(2):
+        subscriptions.check_subscription(shop.world.app, "subc_1")
+        assert (granted(shop), current(shop)["status"]) == ([500], "active")
+    found = shop.world.ledger.get_subscription_checkout("subc_1")
+    assert found is not None
+    assert (found["state"], found["credits"]) == ("done", 500 * CREDIT)
+    asked = len(shop.control.requests())
+    subscriptions.check_subscription(shop.world.app, "subc_1")
+    subscriptions.check_subscription(shop.world.app, "subc_none")
+    assert len(shop.control.requests()) == asked
+    deliver(shop)
+    assert granted(shop) == [500]
+
+
+def test_a_check_that_stripe_does_not_answer_is_left_to_the_events(shop: Shop) -> None:
+    session = attached(shop)
+    shop.control.pay_checkout(session)
+    shop.control.fail(kind=500, path="/v1/invoices/*", times=9)
+    subscriptions.check_subscription(shop.world.app, "subc_1")
+    assert granted(shop) == []
+    shop.control.clear_faults()
+    subscriptions.check_subscription(shop.world.app, "subc_1")
+    assert granted(shop) == [500]
+
+
 def test_nothing_of_ours_changes_a_subscription(shop: Shop) -> None:
     subscription_id = subscribe(shop)
     shop.control.renew(subscription_id)

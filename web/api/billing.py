@@ -19,7 +19,10 @@ from web.members import allows
 
 
 class NewCheckout(Body):
-    """A package to buy, or a plan to subscribe to. The price is the catalogue's; redirects stay on this server."""
+    """A package to buy, or a plan to subscribe to. The price is the catalogue's; redirects stay on this server.
+
+    Without addresses of yours Checkout leads back to pages that tell what became of it and need no sign-in here.
+    """
 
     account_id: Text | None = None
     package_id: Text | None = None
@@ -114,14 +117,16 @@ def open_checkout(call: Call) -> Response:
     def run(attempt: idempotency.Attempt) -> Response:
         if body.package_id is None:
             return _subscribe(call, attempt, account_id)
+        payment_id = attempt.id("pay")
+        success_url, cancel_url = _return_urls(call, payment_id)
         payment = purchases.open_checkout(
             call.services,
-            payment_id=attempt.id("pay"),
+            payment_id=payment_id,
             account_id=account_id,
             package_id=body.package_id,
             quantity=body.quantity,
-            success_url=body.success_url,
-            cancel_url=body.cancel_url,
+            success_url=success_url,
+            cancel_url=cancel_url,
         )
         return call.respond({**charged(dict(payment)), "url": payment["checkout_url"]}, 201)
 
@@ -130,13 +135,15 @@ def open_checkout(call: Call) -> Response:
 
 def _subscribe(call: Call, attempt: idempotency.Attempt, account_id: str) -> Response:
     body: NewCheckout = call.body
+    checkout_id = attempt.id("subc")
+    success_url, cancel_url = _return_urls(call, checkout_id)
     checkout = subscriptions.open_checkout(
         call.services,
-        checkout_id=attempt.id("subc"),
+        checkout_id=checkout_id,
         account_id=account_id,
         plan_id=body.plan_id or "",
-        success_url=body.success_url,
-        cancel_url=body.cancel_url,
+        success_url=success_url,
+        cancel_url=cancel_url,
     )
     answer = {
         **with_price(dict(checkout)),
@@ -144,6 +151,12 @@ def _subscribe(call: Call, attempt: idempotency.Attempt, account_id: str) -> Res
         "url": checkout["checkout_url"],
     }
     return call.respond(answer, 201)
+
+
+def _return_urls(call: Call, subject_id: str) -> tuple[str, str]:
+    """Where Checkout leads back to: the caller's addresses, else signed ones: other front ends' buyers have no cookie."""
+    home = pay_links.return_url(call.services.settings, subject_id)
+    return call.body.success_url or home, call.body.cancel_url or f"{home}/canceled"
 
 
 @Endpoint(

@@ -21,10 +21,12 @@ from web.pages import (
     members,
     notices,
     ops,
+    outcomes,
     pay,
     payments,
     people,
     plans,
+    returns,
     sign_in,
     usage,
 )
@@ -44,6 +46,7 @@ def register(app: Flask, settings: Settings) -> None:
     pages = (
         billing,
         buy,
+        outcomes,
         usage,
         history,
         payments,
@@ -55,6 +58,7 @@ def register(app: Flask, settings: Settings) -> None:
         members,
         invitations,
         pay,
+        returns,
         sign_in,
     )
     for module in pages:

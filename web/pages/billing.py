@@ -1,15 +1,15 @@
-"""The billing page: what the account has, and what became of a purchase."""
+"""The billing page: what the account has, its statement, switching accounts, signing out."""
 
 from __future__ import annotations
 
 import datetime as dt
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from shared.errors import Refused
-from shared.models import Payment
 from web.api.periods import days_of
 from web.api.statement import csv_lines, month_of
 from web.pages import frame, usage
@@ -18,7 +18,6 @@ from web.pages.visitors import visitor
 from web.services import services
 
 MOVEMENTS_SHOWN = 8
-SETTLED = ("succeeded", "failed", "canceled", "parked")
 
 blueprint = frame.blueprint("billing")
 
@@ -84,30 +83,15 @@ def statement_csv() -> Response:
     )
 
 
-@blueprint.get("/success")
-def success() -> str:
-    """Where a purchase comes back to: waits until the credits are there."""
-    payment = _own_payment()
-    balance = services().ledger.get_balance(payment["account_id"])
-    template = "billing/arrival.html" if "part" in request.args else "billing/success.html"
-    return render_template(
-        template,
-        payment=payment,
-        settled=payment["status"] in SETTLED,
-        balance=balance,
-        account=services().ledger.get_account(payment["account_id"]),
-        poll=f"/billing/success?payment={payment['id']}&part=1",
-        refreshed="part" in request.args,
-    )
-
-
 @blueprint.post("/account")
 def switch() -> Response:
-    """Brings another of the person's accounts into view."""
+    """Brings another of the person's accounts into view; with `payment`, what became of that one, and the ways on."""
     wanted = request.form.get("account_id", "")
     if wanted not in {account["account_id"] for account in visitor().accounts}:
         raise Refused("There is no such account.", code="unknown_account", status=404)
     services().sessions.switch(wanted)
+    if payment_id := request.form.get("payment"):
+        return redirect("/billing/failure?" + urlencode({"payment": payment_id}), 303)
     return redirect("/billing", 303)
 
 
@@ -123,14 +107,6 @@ def _month() -> dt.date:
         return month_of(request.args.get("month"))
     except ValueError:
         raise Refused("A month is written like 2026-11.") from None
-
-
-def _own_payment() -> Payment:
-    account_id = visitor().account_id
-    payment = services().ledger.get_payment(request.args.get("payment", "").replace("\0", ""))
-    if payment is None or payment["account_id"] != account_id:
-        raise Refused("There is no such payment.", code="not_found", status=404)
-    return payment
 
 
 def _state(account_id: str) -> dict[str, Any]:

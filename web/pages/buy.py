@@ -7,10 +7,11 @@ a double click or the back button find the payment that is open, or the one that
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import make_response, redirect, render_template, request
+from flask import flash, make_response, redirect, request
 from werkzeug.wrappers import Response
 
 from shared import keys
@@ -24,6 +25,8 @@ from web.services import services
 
 PAYABLE = ("requires_payment_method", "requires_action", "requires_confirmation")
 QUANTITY_MAX = 1000
+WRITTEN_MAX = 20
+"""Of what somebody typed as a quantity, so much is shown again."""
 
 blueprint = frame.blueprint("buy")
 
@@ -31,42 +34,32 @@ blueprint = frame.blueprint("buy")
 @blueprint.get("/buy")
 def choose() -> Response:
     """The packages; with package_id, the order: how many, what is charged, what is granted, and the ways to pay."""
-    who, ledger = visitor(), services().ledger
-    quote, complaint = None, None
-    if package_id := request.args.get("package_id"):
-        try:
-            quote = ledger.quote_purchase(who.account_id, _plain(package_id), _quantity(request.args))
-        except Refused as refusal:
-            complaint = refusal.detail
-    shown = frame.page(
-        "billing/buy.html",
-        "buy",
-        packages=ledger.list_packages(),
-        quote=quote,
-        complaint=complaint,
-        pays_here=services().settings.stripe_publishable_key is not None,
-    )
-    return make_response(shown, 422 if complaint else 200)
+    package_id = _plain(request.args.get("package_id", ""))
+    if not package_id:
+        return _packages(None)
+    return _shown(package_id, request.args.get("quantity") or "1", 1)
+
+
+@blueprint.post("/buy")
+def update() -> Response:
+    """The order with another quantity, as the form has it. Opens nothing."""
+    visitor("admin")
+    return _again()
 
 
 @blueprint.post("/checkout")
 def checkout() -> Response:
     """On to Stripe Checkout."""
-    buyer = _buyer("checkout")
-    order = _order(buyer)
-    if begun := _begun(order["payment_id"]):
-        return begun
-    return _opened(lambda: purchases.open_checkout(services(), **order, success_url=None, cancel_url=None))
+    return _pay(
+        "checkout",
+        lambda order: purchases.open_checkout(services(), **order, success_url=None, cancel_url=None),
+    )
 
 
 @blueprint.post("/buy/pay")
 def pay() -> Response:
     """On to the page that takes the payment here."""
-    buyer = _buyer("payment_intent")
-    order = _order(buyer)
-    if begun := _begun(order["payment_id"]):
-        return begun
-    return _opened(lambda: purchases.open_intent(services(), **order)[0])
+    return _pay("payment_intent", lambda order: purchases.open_intent(services(), **order)[0])
 
 
 @blueprint.get("/buy/<payment_id>")
@@ -103,36 +96,78 @@ def cancel(payment_id: str) -> Response:
     payment = _own(visitor("admin"), payment_id)
     if not purchases.give_up(services(), payment):
         return redirect(_outcome(payment), 303)
-    return frame.told("The purchase was given up. Nothing was charged.", _order_page(payment))
-
-
-@blueprint.get("/failure")
-def failure() -> str:
-    """What became of a purchase that was not paid, and the ways on. Checkout comes back to it, too."""
-    payment = _own(visitor(), request.args.get("payment", ""))
-    return render_template(
-        "billing/failure.html",
-        payment=payment,
-        again=_order_page(payment),
-        **frame.header(visitor()),
+    return frame.told(
+        "The purchase was given up. Nothing was charged.",
+        order_page(payment["package_id"], payment["quantity"]),
     )
 
 
-def _buyer(action: str) -> Visitor:
-    buyer = visitor("admin")
+def _packages(complaint: str | None) -> Response:
+    """What is on sale; 422 with a complaint about the order that was asked for."""
+    packages = services().ledger.list_packages()
+    page = frame.page("billing/buy.html", "buy", packages=packages, quote=None, complaint=complaint)
+    return make_response(page, 422 if complaint else 200)
+
+
+def _shown(package_id: str, written: str, quoted: int) -> Response:
+    """The order of `written`, the quantity as it stands in the field. A bad one is told at the field, status 422, beside the
+    total of `quoted`, which is the one that was shown before.
+    """
+    quote, fault = _quote(package_id, written)
+    if fault is not None:
+        quote, _ = _quote(package_id, str(quoted))
+    if quote is None:
+        return _packages(fault or "There is no such package.")
+    page = frame.page(
+        "billing/buy.html",
+        "buy",
+        quote=quote,
+        written=written[:WRITTEN_MAX],
+        fault=fault,
+        pays_here=services().settings.stripe_publishable_key is not None,
+    )
+    return make_response(page, 422 if fault else 200)
+
+
+def _quote(package_id: str, written: str) -> tuple[Any, str | None]:
+    """What the quantity comes to, or what is wrong with it; neither of them for a package that is not on sale."""
+    try:
+        return services().ledger.quote_purchase(visitor().account_id, package_id, _quantity(written)), None
+    except Refused as refusal:
+        return None, refusal.detail if refusal.code == "invalid_value" else None
+
+
+def _again(said: str | None = None) -> Response:
+    """The order with the form's quantity and its total, and `said` above it. A bad quantity stays in the form."""
+    package_id, written = _plain(request.form.get("package_id", "")), request.form.get("quantity", "")
+    if _quote(package_id, written)[0] is None:
+        return _shown(package_id, written, _number("quoted") or 1)
+    if said is not None:
+        flash(said, "warn")
+    return redirect(order_page(package_id, int(written)), 303)
+
+
+def _pay(action: str, run: Callable[[dict[str, Any]], Payment]) -> Response:
+    """Opens the purchase of the form by `run`, or finds the one that it has opened, and leads on to paying it.
+
+    The quantity stands beside the buttons that pay: one that is not the quantity of the total that was shown opens
+    nothing, and shows its total first. Refused: role_missing, rate_limited, and what opening a purchase refuses.
+    """
+    buyer, quantity = visitor("admin"), _number("quantity")
+    if quantity is None or quantity != _number("quoted"):
+        return _again("The total has changed. Nothing was charged: look at it, and pay.")
     services().limiter.check(action, buyer.account_id, request.remote_addr, buyer.user_id)
-    return buyer
+    order = _order(buyer, quantity)
+    return _begun(order["payment_id"]) or _opened(lambda: run(order))
 
 
-def _order(buyer: Visitor) -> dict[str, Any]:
+def _order(buyer: Visitor, quantity: int) -> dict[str, Any]:
     """What is bought, by the form; its price is the catalogue's. The form's own id makes all its repeats one purchase."""
     request_id, package_id = request.form.get("request_id", ""), _plain(request.form.get("package_id", ""))
     if not re.fullmatch(r"form_[0-9a-z]{1,64}", request_id):
         raise Refused("The form was not complete. Reload the page and try again.")
-    quantity = _quantity(request.form)
-    payment_id = keys.derived_id("pay", buyer.account_id, request_id, package_id, str(quantity))
     return {
-        "payment_id": payment_id,
+        "payment_id": keys.derived_id("pay", buyer.account_id, request_id, package_id, str(quantity)),
         "account_id": buyer.account_id,
         "package_id": package_id,
         "quantity": quantity,
@@ -176,10 +211,9 @@ def _outcome(payment: Payment) -> str:
     return f"/billing/{name}?payment={payment['id']}"
 
 
-def _order_page(payment: Payment) -> str:
-    return "/billing/buy?" + urlencode(
-        {"package_id": payment["package_id"] or "", "quantity": payment["quantity"]}
-    )
+def order_page(package_id: str | None, quantity: int) -> str:
+    """The address of an order; that of all packages for a package that is none."""
+    return "/billing/buy?" + urlencode({"package_id": package_id or "", "quantity": quantity})
 
 
 def _saved_card(buyer: Visitor, intent: StripeData) -> Any:
@@ -198,8 +232,15 @@ def _own(who: Visitor, payment_id: str) -> Payment:
     return payment
 
 
-def _quantity(fields: Any) -> int:
-    text = fields.get("quantity") or "1"
+def _number(field: str) -> int | None:
+    """The quantity in a field of the form; None when there is none in it."""
+    try:
+        return _quantity(request.form.get(field, ""))
+    except Refused:
+        return None
+
+
+def _quantity(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,4}", text, re.ASCII) or not 1 <= int(text) <= QUANTITY_MAX:
         raise Refused(f"The quantity is a whole number from 1 to {QUANTITY_MAX}.", code="invalid_value")
     return int(text)

@@ -16,11 +16,10 @@ from shared.errors import Refused
 from shared.models import Payment
 from shared.stripe_facts import StripeData
 from web import security
-from web.pages import errors
+from web.pages import arrival, errors
 from web.services import services
 
 PAYABLE = ("requires_payment_method", "requires_action", "requires_confirmation")
-SETTLED = ("succeeded", "failed", "canceled", "parked")
 
 blueprint = Blueprint("pay", __name__, url_prefix="/billing/pay")
 errors.register(blueprint)
@@ -56,21 +55,22 @@ def confirm(token: str) -> Response:
 @blueprint.get("/<token>/done")
 def done(token: str) -> Response:
     """What became of the payment: waits until the credits are there."""
-    payment, part = _payment(token), "part" in request.args
-    settled = payment["status"] in SETTLED
-    canceled = not settled and not part and _look(payment)
+    payment = _payment(token)
+    settled = payment["status"] in arrival.SETTLED
+    canceled = not settled and arrival.is_first() and _look(payment)
     if canceled is None:
         return redirect(f"/billing/pay/{token}", 303)
-    template = "billing/arrival.html" if part else "billing/success.html"
-    return make_response(
-        render_template(
-            template,
-            payment=payment | {"status": "canceled"} if canceled else payment,
-            settled=settled or canceled,
-            poll=f"/billing/pay/{token}/done?part=1",
-            refreshed=False,
-        )
+    if canceled:
+        payment["status"] = "canceled"
+    page = render_template(
+        "billing/arrival.html" if arrival.is_part() else "billing/success.html",
+        payment=payment,
+        settled=settled or canceled,
+        title=arrival.title(payment),
+        refreshed=False,
+        **arrival.waiting(f"/billing/pay/{token}/done"),
     )
+    return make_response(page)
 
 
 def _look(payment: Payment) -> bool | None:

@@ -46,6 +46,14 @@ def visitor(needed: Role = "member") -> Visitor:
     return found
 
 
+def known() -> Visitor | None:
+    """The request's visitor, on pages for everybody; None for who is not signed in or a member of nothing."""
+    try:
+        return visitor()
+    except Refused:
+        return None
+
+
 def register(blueprint: Blueprint) -> None:
     """Templates of the blueprint know the visitor, once a view has asked."""
     blueprint.context_processor(lambda: {"visitor": g.get("visitor")})
