@@ -37,7 +37,7 @@ FORM = "form_" + "0" * 32
 
 
 def test_another_package_or_another_quantity_is_another_purchase(owner: Browser, ledger: Ledger) -> None:
-    ways = [BUY, BUY | {"quantity": "3"}, BUY | {"package_id": "credits_100"}]
+    ways = [BUY, BUY | {"quantity": "3", "quoted": "3"}, BUY | {"package_id": "credits_100"}]
     urls = {owner.post("/billing/checkout", **way).location for way in ways}
     assert len(urls) == 3
     bought = [(p["package_id"], p["quantity"]) for p in ledger.list_payments("acme", 9, None)["data"]]

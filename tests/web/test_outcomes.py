@@ -64,7 +64,7 @@ def test_first_view_has_stripe_asked_and_what_refreshes_it_does_not(
     before = money()
     page = visitor.get(SUCCESS).text
     assert hints == [(queue.CHECK_PAYMENT, payment)]
-    poll = re.search(r'hx-get="([^"]+)"', page)
+    poll = re.search(r'hx-get="(/billing/success[^"]+)"', page)
     reload = re.search(r'<noscript><meta http-equiv="refresh" content="2; url=([^"]+)">', page)
     assert poll is not None
     assert reload is not None

@@ -117,6 +117,7 @@ def filled(
     payment = open_order.rpartition("/")[2]
     made = "&".join(f"{name}={value}" for name, value in (TOPUP | {"card": card}).items())
     pay = pay_links.pay_url(settings, waits).removeprefix(settings.base_url)
+    returned = pay_links.return_url(settings, payment).removeprefix(settings.base_url)
     ledger.invite_member("inv_1", "acme", "new@example.com", "admin", "tests")
     invitation = invite_links.invite_url(settings, "acme", "inv_1").removeprefix(settings.base_url)
     return {
@@ -131,6 +132,8 @@ def filled(
         "/billing/payment-methods/<method_id>/remove": f"/billing/payment-methods/{card}/remove",
         "/billing/pay/<token>": pay,
         "/billing/invitations/<token>": invitation,
+        "/billing/return/<token>": returned,
+        "/billing/return/<token>/canceled": f"{returned}/canceled",
         "/ops/payments/<payment_id>": f"/ops/payments/{waits}",
         "/billing/pay/<token>/done": f"{pay}/done",
         "/sign-in/with/<provider>": "/sign-in/with/github",

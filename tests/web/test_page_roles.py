@@ -126,7 +126,7 @@ def test_82_the_role_is_that_of_the_account_in_view(owner: FlaskClient, ledger: 
 @pytest.mark.parametrize(
     ("path", "form"),
     [
-        ("checkout", {"request_id": "form_0", "package_id": "credits_100"}),
+        ("checkout", {"request_id": "form_0", "package_id": "credits_100", "quantity": "1", "quoted": "1"}),
         ("limits", {"scope": "agent", "scope_id": "a", "window": "day", "credits": "5", "hard": "true"}),
         ("notices/mail", {"topic": "balance.low", "enabled": "false"}),
         ("notices/levels", {"levels": "5"}),
@@ -181,7 +181,7 @@ def test_81_the_same_order_of_two_accounts_is_two_purchases(
     app: Flask, settings: Settings, ledger: Ledger, owner: FlaskClient, gateway: FakeGateway, other: str
 ) -> None:
     """The ids of payments come from the order, so those of two accounts must not meet."""
-    form = {"request_id": "form_0", "package_id": "credits_250", "quantity": "2"}
+    form = {"request_id": "form_0", "package_id": "credits_250", "quantity": "2", "quoted": "2"}
     ids = {}
     for account, browser in (("acme", owner), (other, signed_in(app, settings, other))):
         token = token_of(browser.get("/billing").text)
