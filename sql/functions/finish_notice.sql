@@ -1,6 +1,7 @@
 -- Ends a delivery: sent, skipped (nobody to tell), gone (the endpoint said 410, failed and off); pending was a failure: tried
 -- again later, eight times by mail and Slack, ten times to an endpoint, then failed. Callers: service. Idempotent.
--- A notice that is for an address of its own forgets it once its mail is sent or skipped. The waits of webhooks are those that the Standard Webhooks specification proposes; the others double (claim_notice).
+-- The waits of webhooks are those that the Standard Webhooks specification proposes; the others double (claim_notice).
+-- A notice that is for an address of its own forgets it once its mail is sent or skipped.
 create or replace function billing.finish_notice(p_id bigint, p_state text, p_reason text)
   returns jsonb
   language plpgsql volatile security definer set search_path = '' as $$

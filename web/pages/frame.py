@@ -72,11 +72,11 @@ def action(where: str) -> Callable[[Callable[..., str | Response]], Callable[...
     def decorate(view: Callable[..., str | Response]) -> Callable[..., Response]:
         @functools.wraps(view)
         def run(**params: str) -> Response:
-            visitor()  # who is nobody here, or no member any more, is not told so on a page of the account
             try:
                 said = view(**params)
             except Refused as refusal:
-                if refusal.status not in MENDABLE:
+                # Who has left the account is not told so on a page of another one.
+                if refusal.status not in MENDABLE or refusal.code == "membership_ended":
                     raise
                 flash(refusal.detail, "bad")
                 return redirect(where, 303)
