@@ -12,7 +12,7 @@
   // As web/formats.py writes it: beside a button for another card, the sentence alone would be read as that one's.
   const refusal = (error) => {
     const { brand, last4 } = error.payment_method?.card ?? {};
-    const name = (brand ?? "card").replaceAll("_", " ");
+    const name = (brand || "card").replaceAll("_", " ");
     return `${last4 ? `${name[0].toUpperCase()}${name.slice(1)} •••• ${last4}: ` : ""}${error.message ?? "That did not go through."}`;
   };
   const attempt = async (run) => {
