@@ -127,6 +127,17 @@ def card(method: dict[str, Any] | None) -> str:
     return f"{(method['brand'] or 'card').replace('_', ' ').capitalize()} •••• {method['last4']}"
 
 
+def refusal(error: dict[str, Any] | None) -> str | None:
+    """Why Stripe refused a card, as in "Visa •••• 9995: Your card was declined." where Stripe says which; None: no error.
+
+    Beside a button that charges another card, the sentence alone would be read as that one's.
+    """
+    if not error or not error.get("message"):
+        return None
+    tried = (error.get("payment_method") or {}).get("card")
+    return f"{card(tried)}: {error['message']}" if tried and tried.get("last4") else str(error["message"])
+
+
 def percent(part: int, whole: int) -> int:
     """A share for a meter, 0 to 100."""
     return min(100, max(0, part * 100 // whole)) if whole else 0

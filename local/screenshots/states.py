@@ -153,6 +153,8 @@ def orders(scene: Scene) -> list[Visit]:
     open_order = left.checkout("credits_250")["id"]
     gone = bought(scene, "gone")
     checkout = gone.checkout("credits_250")
+    links = [pay_links.return_url(scene.settings, name) for name in (paid, open_order)]
+    back, left_back = (link.removeprefix(scene.settings.base_url) for link in links)
     scene.stripe.do(f"checkout/{gone.session_id(checkout)}/expire")
     await_value(
         lambda: gone.api.get("/api/billing/payments")["data"][0]["status"] != "open", "the order to end"
@@ -166,6 +168,8 @@ def orders(scene: Scene) -> list[Visit]:
         Visit("success-waiting", f"/billing/success?payment={here}", enter),
         Visit("failure-left", f"/billing/failure?payment={open_order}", owner(left)),
         Visit("failure-ended", f"/billing/failure?payment={checkout['id']}", owner(gone)),
+        Visit("returned", back, nobody),
+        Visit("returned-left", f"{left_back}/canceled", nobody),
         Visit("failure-of-nothing", "/billing/failure?payment=pay_none", enter, 404),
     ]
 
@@ -190,13 +194,13 @@ def subscriptions(scene: Scene) -> list[Visit]:
     client = make_client(scene.settings)
     client.v1.subscriptions.update(_subscription(places["plan-ends"])["id"], {"cancel_at_period_end": True})
     _await_subscription(places["plan-ends"], lambda found: found["cancel_at_period_end"])
+    left = bought(scene, "plan-left")
+    checkout = left.api.post("/api/billing/checkout-sessions", plan_id="pro")["id"]
     return [
-        visit
-        for name, place in places.items()
-        for visit in (
-            Visit(name, "/billing", owner(place)),
-            Visit(f"{name}-plans", "/billing/plans", owner(place)),
-        )
+        *(Visit(name, "/billing", owner(place)) for name, place in places.items()),
+        *(Visit(f"{name}-plans", "/billing/plans", owner(place)) for name, place in places.items()),
+        Visit("plan-left", f"/billing/plans?checkout={checkout}&canceled=1", owner(left)),
+        Visit("plan-setting-up", f"/billing/plans?checkout={checkout}", owner(left)),
     ]
 
 

@@ -74,9 +74,15 @@ def test_paying_here_a_decline_has_a_reason_and_another_card_pays(page: Page, ac
     order(page, account)
     page.get_by_role("button", name="Pay right here").click()
     fill_in(page, POOR)
-    expect(page.get_by_role("alert")).to_contain_text("insufficient funds")
-    expect(page.get_by_role("alert")).to_contain_text("Nothing was charged")
+    label = page.get_by_text("Card number", exact=True)
+    assert label.evaluate("label => getComputedStyle(label).textAlign") == "left"
+    told = page.get_by_role("alert")
+    expect(told).to_contain_text("Visa •••• 9995: Your card has insufficient funds. Nothing was charged")
+    expect(told).to_be_focused()
     assert account.balance == START
+    page.reload()
+    expect(told).to_contain_text("Visa •••• 9995: Your card has insufficient funds. Nothing was charged")
+    expect(page.get_by_role("button", name="Pay $20.00 with Visa •••• 4242")).to_be_visible()
     fill_in(page, GOOD)
     expect_bought(page, account, 2)
 

@@ -13,7 +13,7 @@ from shared.ledger import Ledger
 from shared.queue import CHECK_PAYMENT, Queue
 from shared.settings import Settings
 from tests.web.conftest import FakeGateway, KeyMaker
-from web import limits
+from web import formats, limits
 
 
 @pytest.fixture
@@ -48,6 +48,22 @@ def test_page_tells_amount_and_account_and_no_balance(client: FlaskClient, token
     assert "$5.00" in page
     assert "Balance" not in page
     assert acme not in page.replace("Acme", "")
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        ({"card": {"brand": "visa", "last4": "9995"}}, "Visa •••• 9995: Your card was declined."),
+        ({"card": {"brand": "visa"}}, "Your card was declined."),
+        ({"us_bank_account": {"last4": "6789"}}, "Your card was declined."),
+        (None, "Your card was declined."),
+    ],
+)
+def test_a_card_that_was_declined_is_named_where_stripe_says_which(method: Any, said: str) -> None:
+    """Beside the button for another one, "your card" would be that one."""
+    error = {"code": "card_declined", "message": "Your card was declined.", "payment_method": method}
+    assert formats.refusal(error) == said
+    assert formats.refusal(None) is formats.refusal({}) is None
 
 
 @pytest.mark.parametrize("path", ["payments", "charges"])

@@ -155,8 +155,13 @@ def _subscribe(call: Call, attempt: idempotency.Attempt, account_id: str) -> Res
 
 def _return_urls(call: Call, subject_id: str) -> tuple[str, str]:
     """Where Checkout leads back to: the caller's addresses, else signed ones: other front ends' buyers have no cookie."""
+    body: NewCheckout = call.body
     home = pay_links.return_url(call.services.settings, subject_id)
-    return call.body.success_url or home, call.body.cancel_url or f"{home}/canceled"
+    # An empty address is a wrong one, to be refused later on.
+    return (
+        home if body.success_url is None else body.success_url,
+        f"{home}/canceled" if body.cancel_url is None else body.cancel_url,
+    )
 
 
 @Endpoint(

@@ -18,7 +18,7 @@ from shared import keys
 from shared.errors import Refused
 from shared.models import Payment
 from shared.stripe_facts import StripeData
-from web import purchases, security
+from web import formats, purchases, security
 from web.pages import frame
 from web.pages.visitors import Visitor, visitor
 from web.services import services
@@ -80,7 +80,7 @@ def pay_here(payment_id: str) -> Response:
             payment=payment,
             intent=intent,
             method=_saved_card(buyer, intent),
-            problem=(intent.get("last_payment_error") or {}).get("message"),
+            problem=formats.refusal(intent.get("last_payment_error")),
             key=services().settings.stripe_publishable_key,
             stripe_js=security.stripe_js(services().settings),
             done=services().settings.base_url + _outcome(payment),

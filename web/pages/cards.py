@@ -62,7 +62,7 @@ def add(intent_id: str) -> Response:
             "billing/add_card.html",
             "cards",
             intent=intent,
-            problem=(intent.get("last_setup_error") or {}).get("message"),
+            problem=formats.refusal(intent.get("last_setup_error")),
             key=services().settings.stripe_publishable_key,
             stripe_js=security.stripe_js(services().settings),
             done=f"{services().settings.base_url}{HERE}/added/{intent_id}",

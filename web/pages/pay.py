@@ -15,7 +15,7 @@ from shared import pay_links, queue
 from shared.errors import Refused
 from shared.models import Payment
 from shared.stripe_facts import StripeData
-from web import security
+from web import formats, security
 from web.pages import arrival, errors
 from web.services import services
 
@@ -41,7 +41,7 @@ def confirm(token: str) -> Response:
             intent=intent,
             method=_method(payment, intent, failure),
             # What made the link necessary is no news to its reader.
-            problem=None if failure.get("code") == "authentication_required" else failure.get("message"),
+            problem=None if failure.get("code") == "authentication_required" else formats.refusal(failure),
             key=services().settings.stripe_publishable_key,
             stripe_js=security.stripe_js(services().settings),
             done=f"{services().settings.base_url}/billing/pay/{token}/done",

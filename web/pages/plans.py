@@ -75,5 +75,6 @@ def address(checkout_id: str) -> str:
 
 def _checkout(who: Visitor) -> CheckoutState | None:
     """The checkout that the address names, if it is one of the account in view: any other says nothing here."""
-    found = services().ledger.get_subscription_checkout(request.args.get("checkout", "").replace("\0", ""))
+    name = request.args.get("checkout", "").replace("\0", "")
+    found = services().ledger.get_subscription_checkout(name) if name else None
     return found if found is not None and found["account_id"] == who.account_id else None

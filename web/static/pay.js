@@ -9,6 +9,12 @@
     problem.textContent = text;
     problem.hidden = !text;
   };
+  // As web/formats.py writes it: beside a button for another card, the sentence alone would be read as that one's.
+  const refusal = (error) => {
+    const { brand, last4 } = error.payment_method?.card ?? {};
+    const name = (brand || "card").replaceAll("_", " ");
+    return `${last4 ? `${name[0].toUpperCase()}${name.slice(1)} •••• ${last4}: ` : ""}${error.message ?? "That did not go through."}`;
+  };
   const attempt = async (run) => {
     show("");
     for (const button of buttons) button.disabled = true;
@@ -18,12 +24,14 @@
       const state = (error?.payment_intent ?? error?.setup_intent)?.status;
       // Paid in another window meanwhile, or given up: the server knows which.
       if (!error || state === "succeeded" || state === "processing" || state === "canceled") return window.location.assign(done);
-      show(`${error.message ?? "That did not go through."} ${aftermath}`);
+      show(`${refusal(error)} ${aftermath}`);
     } catch {
       show(`Stripe could not be reached. ${aftermath}`);
     }
     root.removeAttribute("aria-busy");
     for (const button of buttons) button.disabled = false;
+    // The button that had the focus lost it when it was disabled; the next Tab leads on from here.
+    problem.focus();
   };
 
   if (!window.Stripe) return show("Stripe's script could not be loaded. Allow js.stripe.com and reload, or pay on the billing page.");
