@@ -130,3 +130,22 @@ def test_a_disputed_account_is_led_to_the_payment(
     )
     page = owner.get("/billing").text
     assert 'href="/billing/payments">See the payment' in page
+
+
+def test_how_long_credits_last_is_no_alarm_after_one_burst(
+    owner: FlaskClient, ledger: Ledger, acme: str
+) -> None:
+    assert "Lasts no usage this week" in card_of(owner.get("/billing").text, "Available credits")
+    ledger.spend_credits(acme, {"id": "burst", "amount": 10 * CREDIT})
+    said = card_of(owner.get("/billing").text, "Available credits")
+    assert "Lasts about 9 days Status" in said
+
+
+def test_how_long_credits_last_says_that_auto_topup_adds_more(
+    owner: FlaskClient, charged: Any, database: Database
+) -> None:
+    charged("succeeded")
+    for path in ("/billing", "/billing/live"):
+        assert "about 17 h, more with auto top-up" in " ".join(owner.get(path).text.split())
+    rows(database, "update billing.auto_topup_settings set paused_reason = 'no_payment_method' returning 1")
+    assert "more with auto top-up" not in owner.get("/billing").text
