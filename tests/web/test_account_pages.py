@@ -85,6 +85,8 @@ def test_limit_is_set_changed_and_removed(owner: FlaskClient, ledger: Ledger, ac
     page = send(owner, "/billing/limits", **LIMIT | {"credits": "20.5", "hard": "false"})
     assert "Soft, reached" in page
     assert [(limit["credits"], limit["hard"]) for limit in ledger.list_limits(acme)] == [(20_500_000, False)]
+    send(owner, "/billing/limits", **LIMIT | {"credits": "1,000.5"})
+    assert ledger.list_limits(acme)[0]["credits"] == 1_000_500_000
     assert "is removed" in told(send(owner, "/billing/limits/remove", **LIMIT), "good")[0]
     assert ledger.list_limits(acme) == []
 
@@ -97,6 +99,7 @@ def test_limit_is_set_changed_and_removed(owner: FlaskClient, ledger: Ledger, ac
         {"credits": "-1"},
         {"credits": "1e3"},
         {"credits": "1.0000001"},
+        {"credits": "12,5"},
         {"scope": "account"},
         {"scope_id": ""},
         {"scope_id": "a\0b"},
@@ -151,10 +154,13 @@ def test_mail_is_switched_off_and_on_but_a_required_one_stays(
 def test_levels_are_set_and_wrong_ones_are_not(owner: FlaskClient, ledger: Ledger, acme: str) -> None:
     send(owner, "/billing/notices/levels", levels="100, 20.5 ,0")
     assert ledger.get_low_levels(acme)["levels"] == [100_000_000, 20_500_000, 0]
-    for wrong in ("a", "-1", "1,2,3,4,5,6", "1;2"):
+    for wrong in ("a", "-1", "1 2 3 4 5 6", "1,2", "100,200", "1,100 20", "20,5"):
         assert len(told(send(owner, "/billing/notices/levels", levels=wrong), "bad")) == 1
     assert ledger.get_low_levels(acme)["levels"] == [100_000_000, 20_500_000, 0]
     assert 'value="100, 20.5, 0"' in owner.get("/billing/notices").text
+    for right in ("100 20.5 0", "100;20.5; 0", " 100 , 20.5,\t0, "):
+        assert told(send(owner, "/billing/notices/levels", levels=right), "good") == ["The levels are set."]
+        assert ledger.get_low_levels(acme)["levels"] == [100_000_000, 20_500_000, 0]
     assert "not told" in told(send(owner, "/billing/notices/levels", levels=""), "good")[0]
     assert ledger.get_low_levels(acme)["levels"] == []
 

@@ -191,7 +191,7 @@ def _settings(facts: Facts, values: Mapping[str, str]) -> tuple[dict[str, Any], 
 
     settings = {
         "enabled": True,
-        "threshold": read("threshold", _credits),
+        "threshold": read("threshold", credits.from_text),
         "credits": read("amount", _positive),
         "mode": values["mode"],
         "package_id": facts.topup["package_id"],
@@ -208,15 +208,8 @@ def _settings(facts: Facts, values: Mapping[str, str]) -> tuple[dict[str, Any], 
     return settings, faults
 
 
-def _credits(text: str) -> int:
-    try:
-        return credits.from_json(text.replace(",", ""))
-    except ValueError:
-        raise ValueError("a number of credits such as 50 or 12.5") from None
-
-
 def _positive(text: str) -> int:
-    if (micro := _credits(text)) == 0:
+    if (micro := credits.from_text(text)) == 0:
         raise ValueError("more than zero credits")
     return micro
 

@@ -95,14 +95,14 @@ def told(said: str, where: str) -> Response:
     return redirect(where, 303)
 
 
-def filled_in(model: type[B], **lists: list[str]) -> B:
+def filled_in(model: type[B], **read: object) -> B:
     """The form's fields by the model of the API, an empty one left out; Refused invalid_request.
 
-    `lists`: fields that a view has read by itself, since they have several values.
+    `read`: fields that a view has read by itself, since they have several values or a form of their own for people.
     """
     given = {name: text for name in model.model_fields if (text := request.form.get(name, "").strip())}
     try:
-        return model.model_validate(given | lists, strict=False)
+        return model.model_validate(given | read, strict=False)
     except ValidationError as error:
         raise invalid_request(error) from None
 

@@ -7,6 +7,7 @@ from typing import get_args
 from flask import request
 from werkzeug.wrappers import Response
 
+from shared import credits
 from shared.errors import Refused
 from web.api.limits import LimitSetting, Scope, Window
 from web.pages import frame
@@ -38,9 +39,7 @@ def show() -> str:
 @frame.action(PATH)
 def put() -> str | Response:
     """Sets a limit, or changes the one of the same scope and window."""
-    who, setting = visitor("admin"), frame.filled_in(LimitSetting)
-    if setting.credits is None:
-        raise Refused("Fill in how many credits the limit allows.")
+    who, setting = visitor("admin"), frame.filled_in(LimitSetting, credits=_allowed())
     services().ledger.set_limit(who.account_id, setting.model_dump(exclude={"account_id"}), who.actor)
     effect = (
         "Work that would pass it is refused." if setting.hard else "Passing it is announced, not refused."
@@ -65,3 +64,10 @@ def release() -> str | Response:
     who, hold_id = visitor("admin"), request.form.get("hold_id", "").replace("\0", "")
     services().ledger.release_hold(who.account_id, hold_id)
     return f"{hold_id} holds nothing any more. What it was charged so far stays charged."
+
+
+def _allowed() -> str:
+    try:
+        return credits.to_text(credits.from_text(request.form.get("credits", "")))
+    except ValueError as error:
+        raise Refused(f"Write {error}.") from None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from flask import request
 from werkzeug.wrappers import Response
 
-from shared import keys, notices, queue, webhook_urls
+from shared import credits, keys, notices, queue, webhook_urls
 from shared.errors import Refused
 from web.api.notices import LEVELS_MAX, LowLevels, NoticePreference, choose, topics
 from web.api.webhook_endpoints import EndpointPath, NewEndpoint
@@ -38,7 +40,10 @@ def mail() -> str | Response:
 def levels() -> str | Response:
     """Sets at which balances the account is told; none: never."""
     who = visitor("admin")
-    given = [part.strip() for part in request.form.get("levels", "").split(",") if part.strip()]
+    try:
+        given = _levels(request.form.get("levels", ""))
+    except ValueError as error:
+        raise Refused(f"Write {error}.") from None
     wanted = frame.filled_in(LowLevels, levels=given).levels
     services().ledger.set_low_levels(who.account_id, wanted, who.actor)
     return "The levels are set." if wanted else "You are not told of low balances any more."
@@ -103,6 +108,17 @@ def remove() -> str | Response:
     who, endpoint = visitor("admin"), frame.filled_in(EndpointPath)
     url = services().ledger.delete_webhook_endpoint(endpoint.id, who.account_id, who.actor)["url"]
     return f"Nothing is sent to {url} any more."
+
+
+def _levels(text: str) -> list[str]:
+    """The levels of a list with spaces between them, as the API takes them. ValueError: its text goes on after "Write".
+
+    A comma with a space beside it ends a level; one within digits is refused: "100,200" might be one level or two.
+    """
+    given = re.sub(r",(?=\s|$)|(?<=\s),|;", " ", text).split()
+    if any("," in part for part in given):
+        raise ValueError("the levels with spaces between them and no commas in them, such as 1000 100 20")
+    return [credits.to_text(credits.from_text(part)) for part in given]
 
 
 def _page(who: Visitor, **shown_once: str | bool) -> str:
