@@ -221,10 +221,11 @@ def test_enabling_needs_the_box_and_keeps_who_allowed_what(
     owner: Browser, ledger: Ledger, card: str, money: Counts
 ) -> None:
     before = money()
-    for consent in ("", "on", "2020-01"):
+    for consent in ("", "on", "2020-01", "2026-11"):
         refused = owner.post("/billing/auto-topup", **TOPUP | {"card": card, "consent": consent})
         assert refused.status_code == 422
-        assert "Tick the box" in refused.text
+        former = "The text has changed. Read it and tick the box"
+        assert (former if consent == "2026-11" else "Tick the box") in refused.text
     assert money() == before
     assert owner.post("/billing/auto-topup", **TOPUP | {"card": card}).status_code == 303
     assert ledger.get_auto_topup("acme")["enabled"] is True
@@ -233,6 +234,48 @@ def test_enabling_needs_the_box_and_keeps_who_allowed_what(
     assert "Switched off" in page
     assert "At 50: add 100, at most $100.00 a day, $500.00 a month, 3 an hour" in re.sub(r"\s+", " ", page)
     assert ">You<" in page
+
+
+def test_a_charge_that_takes_several_amounts_is_what_the_words_say(
+    owner: Browser, ledger: Ledger, card: str
+) -> None:
+    ledger.adjust_credits("a1", "acme", -90 * CREDIT, "tests", "tests")
+    wanted = TOPUP | {"card": card, "threshold": "150"}
+    page = owner.get("/billing/auto-topup/review?" + "&".join(f"{n}={v}" for n, v in wanted.items())).text
+    assert "add 100 credits, or a multiple of them when 100 would not lift the balance above 150" in page
+    assert "<dt>One charge</dt><dd>$5.00 or more</dd>" in page
+    assert "saving charges $10.00 to Visa •••• 4242 at once</strong> and adds 200 credits." in page
+    assert "it can be larger than the smallest charge named above" in page
+    ledger.adjust_credits("a2", "acme", 200 * CREDIT, "tests", "tests")
+    owner.post("/billing/auto-topup", **wanted)
+    for path in ("/billing", "/billing/auto-topup"):
+        said = " ".join(re.sub("<[^>]+>", " ", owner.get(path).text).split())
+        assert (
+            "One charge is $5.00 or more. It adds 100 credits, or a multiple of them when 100 would not"
+            in said
+        )
+    assert "<strong>$5.00 or more</strong> when the balance falls to 150" in owner.get("/billing").text
+
+
+def test_smallest_charge_that_is_named_has_its_fees_in_either_mode(
+    owner: Browser, ledger: Ledger, card: str
+) -> None:
+    ledger.set_fee_rule({"id": "fee", "kind": "fee", "label": "Handling", "percent": "0", "fixed": 50, "applies_to": "both",
+                         "currency": None}, "tests")  # fmt: skip
+    wanted = TOPUP | {"card": card, "mode": "target", "amount": "250"}
+    page = owner.get("/billing/auto-topup/review?" + "&".join(f"{n}={v}" for n, v in wanted.items())).text
+    assert "$10.50 or more ($10.00 Credits + $0.50 Handling); smaller only where a cap leaves less" in page
+
+
+def test_what_was_allowed_under_the_former_text_stays_and_its_words_are_kept(
+    owner: Browser, ledger: Ledger, card: str
+) -> None:
+    former = {"enabled": True, "threshold": 50 * CREDIT, "credits": 100 * CREDIT, "text_version": "2026-11"}
+    ledger.set_auto_topup("acme", former, "tests")
+    assert ledger.get_auto_topup("acme")["enabled"] is True
+    page = owner.get("/billing/auto-topup").text
+    assert "<dt>2026-11</dt><dd>I allow the card named above" in page
+    assert f"<dt>{CONSENT_TEXT_VERSION}</dt>" not in page
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from shared.charge_models import ConsentRecord, TopupPreview
 from shared.errors import Refused
 from shared.models import PaymentMethod
 from web import cards
-from web.api.auto_topup import CONSENT_TEXT, CONSENT_TEXT_VERSION
+from web.api.auto_topup import CONSENT_TEXT_VERSION, CONSENT_TEXTS
 from web.pages import frame
 from web.pages.visitors import Visitor, visitor
 from web.services import services
@@ -72,8 +72,10 @@ def review() -> Response:
 def save() -> Response:
     """Saves what was reviewed and consented to."""
     owner = visitor("owner")
-    if request.form.get("consent") != CONSENT_TEXT_VERSION:
-        return _review(owner, request.form, complaint="Tick the box to allow this. Nothing was saved.")
+    consent = request.form.get("consent")
+    if consent != CONSENT_TEXT_VERSION:
+        asked = "The text has changed. Read it and tick" if consent in CONSENT_TEXTS else "Tick"
+        return _review(owner, request.form, complaint=f"{asked} the box to allow this. Nothing was saved.")
     facts = _facts(owner)
     values = facts.settled(_values(request.form))
     settings, faults = _settings(facts, values)
@@ -133,7 +135,17 @@ def _form(
     consents: list[ConsentRecord] | None = None,
 ) -> str:
     return frame.page(
-        "billing/auto_topup.html", "auto-topup", facts=facts, values=values, faults=faults, consents=consents
+        "billing/auto_topup.html",
+        "auto-topup",
+        facts=facts,
+        values=values,
+        faults=faults,
+        consents=consents,
+        texts={
+            name: CONSENT_TEXTS[name]
+            for name in CONSENT_TEXTS
+            if name in {e["text_version"] for e in consents or ()}
+        },
     )
 
 
@@ -152,7 +164,7 @@ def _review(owner: Visitor, fields: Mapping[str, str], complaint: str | None = N
         values=values,
         preview=preview,
         card=facts.card(values["card"]),
-        text=CONSENT_TEXT,
+        text=CONSENT_TEXTS[CONSENT_TEXT_VERSION],
         version=CONSENT_TEXT_VERSION,
         complaint=complaint,
     )
