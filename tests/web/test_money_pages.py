@@ -18,7 +18,8 @@ from shared.queue import Queue
 from shared.seals import Sealer
 from shared.settings import Settings
 from shared.stripe_client import StripeGateway
-from tests.web.browsing import token_of
+from tests.support import Database
+from tests.web.browsing import rows, token_of
 from tests.web.conftest import Counts, make_settings
 from web import create_app
 from web.api.auto_topup import CONSENT_TEXT_VERSION
@@ -265,6 +266,46 @@ def test_smallest_charge_that_is_named_has_its_fees_in_either_mode(
     wanted = TOPUP | {"card": card, "mode": "target", "amount": "250"}
     page = owner.get("/billing/auto-topup/review?" + "&".join(f"{n}={v}" for n, v in wanted.items())).text
     assert "$10.50 or more ($10.00 Credits + $0.50 Handling); smaller only where a cap leaves less" in page
+
+
+def test_without_a_card_nothing_is_allowed_and_the_pages_lead_to_one(
+    owner: Browser, ledger: Ledger, card: str, money: Counts
+) -> None:
+    owner.post("/billing/auto-topup", **TOPUP | {"card": card})
+    owner.post(f"/billing/payment-methods/{card}/remove")
+    page = owner.get("/billing/auto-topup").text
+    assert "Switch auto top-up off" in page
+    assert 'href="/billing/payment-methods" role="button"' in page
+    assert "Add a card" in page
+    for offer in ("Continue", "Resume", "also resume it"):
+        assert offer not in page
+    before = money()
+    for answer in (
+        owner.post("/billing/auto-topup", **TOPUP),
+        owner.get("/billing/auto-topup/review?" + "&".join(f"{n}={v}" for n, v in TOPUP.items())),
+    ):
+        assert answer.status_code == 422
+        assert 'role="alert">There is no card to charge. Add a card first.' in answer.text
+        assert 'name="consent"' not in answer.text
+    assert money() == before
+    # A page that was open before the card was removed.
+    answer = owner.post("/billing/auto-topup/resume")
+    assert answer.location == "/billing/auto-topup"
+    assert "There is no card to charge. Add a card first." in owner.get(answer.location).text
+    assert ledger.get_auto_topup("acme")["paused_reason"] == "no_payment_method"
+
+
+def test_cards_of_which_none_is_charged_are_to_be_chosen_from(
+    owner: Browser, ledger: Ledger, card: str, database: Database
+) -> None:
+    owner.post("/billing/auto-topup", **TOPUP | {"card": card})
+    rows(database, "update billing.customers set default_payment_method = null returning 1")
+    rows(database, "update billing.auto_topup_settings set paused_reason = 'no_payment_method' returning 1")
+    page = owner.get("/billing/auto-topup").text
+    assert "Choose a card" in page
+    assert ">Resume<" not in page
+    assert owner.post("/billing/auto-topup", **TOPUP).status_code == 422
+    assert "Continue" in page
 
 
 def test_what_was_allowed_under_the_former_text_stays_and_its_words_are_kept(

@@ -21,6 +21,7 @@ from web.services import services
 
 HERE = "/billing/auto-topup"
 CONSENTS_SHOWN = 20
+NO_CARD = "There is no card to charge. Add a card first."
 FIELDS = ("threshold", "mode", "amount", "cap_day", "cap_month", "per_hour", "card")
 _AT_FIELD = {"caps.day": "cap_day", "caps.month": "cap_month", "caps.per_hour": "per_hour"}
 _FIRST_THRESHOLD = 50 * credits.MICRO
@@ -70,7 +71,7 @@ def review() -> Response:
 
 @blueprint.post("/auto-topup")
 def save() -> Response:
-    """Saves what was reviewed and consented to."""
+    """Saves what was reviewed and consented to. Without a card nobody consents here; by API one may, before a purchase."""
     owner = visitor("owner")
     consent = request.form.get("consent")
     if consent != CONSENT_TEXT_VERSION:
@@ -104,12 +105,13 @@ def switch_off() -> Response:
 
 
 @blueprint.post("/auto-topup/resume")
+@frame.action(HERE)
 def resume() -> Response:
-    """Lifts a pause."""
+    """Lifts a pause; without a card there is nothing to resume with."""
     owner = visitor("owner")
     state = services().ledger.resume_auto_topup(owner.account_id, owner.actor)
     if state["paused_reason"] == "no_payment_method":
-        raise Refused("There is no card to charge. Add a card first.", code="state_conflict", status=409)
+        raise Refused(NO_CARD, code="state_conflict", status=409)
     return _done(owner, state, "Auto top-up is resumed.")
 
 
@@ -215,7 +217,11 @@ def _settings(facts: Facts, values: Mapping[str, str]) -> tuple[dict[str, Any], 
             "currency": facts.currency,
         },
     }
-    if values["card"] and facts.card(values["card"]) is None:
+    if not facts.methods:
+        faults["card"] = NO_CARD
+    elif not values["card"]:
+        faults["card"] = "Choose the card to charge."
+    elif facts.card(values["card"]) is None:
         faults["card"] = "This card is not saved any more. Choose another one."
     return settings, faults
 
