@@ -41,6 +41,22 @@ def send(browser: FlaskClient, path: str, **form: Any) -> str:
     return answer.text
 
 
+def faulty(browser: FlaskClient, path: str, **form: Any) -> dict[str, str]:
+    """The faults by field of a form that is refused: each has the text that the field points to."""
+    token = token_of(browser.get("/billing").text)
+    answer = browser.post(path, data={"csrf_token": token} | form)
+    assert answer.status_code == 422, answer.text
+    assert "Nothing was saved." in told(answer.text, "bad")[0]
+    found = dict(re.findall(r'<small id="([\w-]+)-fault" class="fault">([^<]+)</small>', answer.text))
+    for field, said in found.items():
+        assert re.search(
+            rf'id="{field}"[^>]* aria-invalid="true" aria-describedby="{field}-fault[ "]', answer.text
+        ), field
+        assert not re.search(r"string|pattern|input|literal|[a-z]\.\d|_", said, re.IGNORECASE), said
+    browser.shown = answer.text  # type: ignore[attr-defined]
+    return found
+
+
 def told(page: str, kind: str) -> list[str]:
     return re.findall(rf'<p class="notice {kind}" role="\w+">([^<]+)</p>', page)
 
@@ -92,29 +108,51 @@ def test_limit_is_set_changed_and_removed(owner: FlaskClient, ledger: Ledger, ac
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("field", "wrong"),
     [
-        {"credits": ""},
-        {"credits": "0"},
-        {"credits": "-1"},
-        {"credits": "1e3"},
-        {"credits": "1.0000001"},
-        {"credits": "12,5"},
-        {"scope": "account"},
-        {"scope_id": ""},
-        {"scope_id": "a\0b"},
-        {"window": "year"},
-        {"hard": "perhaps"},
+        ("credits", ""),
+        ("credits", "0"),
+        ("credits", "-1"),
+        ("credits", "1e3"),
+        ("credits", "1.0000001"),
+        ("credits", "12,5"),
+        ("credits", "1000000001"),
+        ("scope", "account"),
+        ("scope_id", ""),
+        ("scope_id", "a\0b"),
+        ("scope_id", "x" * 256),
+        ("window", "year"),
+        ("hard", "perhaps"),
     ],
 )
-def test_wrong_limit_is_told_above_the_form_and_changes_nothing(
-    owner: FlaskClient, money: Counts, wrong: dict[str, str]
+def test_wrong_limit_is_shown_again_with_the_fault_at_its_field_and_changes_nothing(
+    owner: FlaskClient, money: Counts, field: str, wrong: str
 ) -> None:
     before = money()
-    page = send(owner, "/billing/limits", **LIMIT | wrong)
-    assert len(told(page, "bad")) == 1
-    assert told(page, "good") == []
+    assert list(faulty(owner, "/billing/limits", **LIMIT | {"window": "week", field: wrong})) == [field]
     assert money() == before
+    page = owner.shown  # type: ignore[attr-defined]
+    kept = [
+        ('value="&lt;b&gt;scout"', "scope_id"),
+        ('value="50"', "credits"),
+        ('value="week" selected', "window"),
+    ]
+    for shown, name in kept:
+        assert (shown in page) is (name != field), name
+
+
+def test_wrong_change_of_a_limit_is_shown_again_at_that_limit(
+    owner: FlaskClient, ledger: Ledger, acme: str
+) -> None:
+    for name in ("a", "b"):
+        send(owner, "/billing/limits", **LIMIT | {"scope_id": name})
+    wrong = LIMIT | {"scope_id": "b", "credits": "much", "hard": "false", "change": "1"}
+    assert list(faulty(owner, "/billing/limits", **wrong)) == ["limit-2-credits"]
+    page = owner.shown  # type: ignore[attr-defined]
+    assert page.count('value="much"') == 1
+    assert page.count("<details open>") == 1
+    assert page.count('value="false" selected') == 1
+    assert {limit["credits"] for limit in ledger.list_limits(acme)} == {50_000_000}
 
 
 def test_hold_is_released_with_its_parts_and_another_accounts_is_not_found(
@@ -155,7 +193,8 @@ def test_levels_are_set_and_wrong_ones_are_not(owner: FlaskClient, ledger: Ledge
     send(owner, "/billing/notices/levels", levels="100, 20.5 ,0")
     assert ledger.get_low_levels(acme)["levels"] == [100_000_000, 20_500_000, 0]
     for wrong in ("a", "-1", "1 2 3 4 5 6", "1,2", "100,200", "1,100 20", "20,5"):
-        assert len(told(send(owner, "/billing/notices/levels", levels=wrong), "bad")) == 1
+        assert list(faulty(owner, "/billing/notices/levels", levels=wrong)) == ["levels"]
+        assert f'value="{wrong}"' in owner.shown  # type: ignore[attr-defined]
     assert ledger.get_low_levels(acme)["levels"] == [100_000_000, 20_500_000, 0]
     assert 'value="100, 20.5, 0"' in owner.get("/billing/notices").text
     for right in ("100 20.5 0", "100;20.5; 0", " 100 , 20.5,\t0, "):
@@ -191,7 +230,21 @@ def test_endpoint_shows_its_secret_once_and_a_double_click_is_one(
 )
 def test_endpoint_with_a_wrong_url_is_not_registered(owner: FlaskClient, money: Counts, url: str) -> None:
     before = money()
-    assert len(told(send(owner, "/billing/notices/webhooks", request_id="form_1", url=url), "bad")) == 1
+    wrong = {"request_id": "form_1", "url": url, "topics": "balance.low"}
+    assert list(faulty(owner, "/billing/notices/webhooks", **wrong)) == ["url"]
+    page = owner.shown  # type: ignore[attr-defined]
+    assert f'value="{url}"' in page
+    assert 'value="balance.low" checked' in page
+    assert money() == before
+
+
+def test_hidden_fields_that_were_tampered_with_are_refused_in_words_for_people(
+    owner: FlaskClient, money: Counts
+) -> None:
+    before = money()
+    for path, form in (("limits/remove", LIMIT | {"window": "year"}), ("notices/webhooks/test", {"id": "x"})):
+        said = told(send(owner, f"/billing/{path}", **form), "bad")
+        assert "it is missing, or not of the right form." in said[0]
     assert money() == before
 
 

@@ -324,11 +324,13 @@ def test_what_was_allowed_under_the_former_text_stays_and_its_words_are_kept(
     [
         ({"threshold": "x"}, "threshold", "Write a number of credits"),
         ({"amount": "0"}, "amount", "more than zero"),
-        ({"amount": "1"}, "amount", "Stripe charges 50 or more"),
-        ({"mode": "target", "amount": "50"}, "amount", "above threshold"),
-        ({"mode": "other"}, "mode", "fixed or target"),
-        ({"cap_day": "$1.00"}, "cap_day", "leave room for one charge"),
-        ({"cap_month": "$50.00"}, "cap_month", "must not be below caps.day"),
+        ({"amount": "1"}, "amount", "One charge would be $0.05, and less than $0.50 cannot be charged."),
+        ({"mode": "target", "amount": "50"}, "amount", "more than the threshold"),
+        ({"mode": "other"}, "mode", "Choose one of these."),
+        ({"cap_day": "$1.00"}, "cap_day", "One charge is $5.00 or more, and this leaves no room for it."),
+        ({"cap_day": "4", "cap_month": "4"}, "cap_day", "no room for it"),
+        ({"amount": "1000000000"}, "amount", "the most that can be charged at once"),
+        ({"cap_month": "$50.00"}, "cap_month", "cannot be less than the most in a day"),
         ({"cap_month": "1,5"}, "cap_month", "commas between thousands only"),
         ({"cap_day": "99,99"}, "cap_day", "commas between thousands only"),
         ({"amount": "12,5"}, "amount", "commas between thousands only"),
@@ -347,6 +349,8 @@ def test_faults_stand_at_their_fields(
     fault = re.search(rf'id="{field}-fault" class="fault">([^<]+)<', answer.text)
     assert fault is not None
     assert said in fault[1]
+    if field != "mode":
+        assert f'value="{change.get(field, "")}"' in answer.text or field == "card"
     assert money() == before
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from flask import request
+from flask import make_response, request
 from werkzeug.wrappers import Response
 
 from shared import credits, keys, notices, queue, webhook_urls
@@ -12,10 +13,15 @@ from shared.errors import Refused
 from web.api.notices import LEVELS_MAX, LowLevels, NoticePreference, choose, topics
 from web.api.webhook_endpoints import EndpointPath, NewEndpoint
 from web.pages import frame
+from web.pages.typed import Typed
 from web.pages.visitors import Visitor, visitor
 from web.services import services
 
 PATH = "/billing/notices"
+ENDPOINT_SENTENCES = {
+    "url": f"Write the address of your server: https:// and up to {webhook_urls.LENGTH_MAX} characters.",
+    "topics": "Choose some of these, or none.",
+}
 
 blueprint = frame.blueprint("notices")
 
@@ -39,12 +45,12 @@ def mail() -> str | Response:
 @frame.action(PATH)
 def levels() -> str | Response:
     """Sets at which balances the account is told; none: never."""
-    who = visitor("admin")
-    try:
-        given = _levels(request.form.get("levels", ""))
-    except ValueError as error:
-        raise Refused(f"Write {error}.") from None
-    wanted = frame.filled_in(LowLevels, levels=given).levels
+    who, form = visitor("admin"), Typed.of(request.form, ("levels",))
+    given = form.read("levels", _levels) or []
+    checked = form.checked(LowLevels, {"levels": f"Write up to {LEVELS_MAX} levels."}, levels=given)
+    if checked is None:
+        return make_response(_page(who, levels_form=form), 422)
+    wanted = checked.levels
     services().ledger.set_low_levels(who.account_id, wanted, who.actor)
     return "The levels are set." if wanted else "You are not told of low balances any more."
 
@@ -56,8 +62,20 @@ def create() -> str | Response:
     who, request_id = visitor("admin"), request.form.get("request_id", "")
     if not request_id.startswith("form_"):
         raise Refused("The form was not complete. Reload the page and try again.")
-    chosen = request.form.getlist("topics")
-    wanted = frame.filled_in(NewEndpoint, **({"topics": chosen} if chosen else {}))
+    form, chosen = Typed.of(request.form, ("url",)), request.form.getlist("topics")
+    wanted = form.checked(NewEndpoint, ENDPOINT_SENTENCES, **({"topics": chosen} if chosen else {}))
+    if wanted is None:
+        return make_response(_page(who, endpoint_form=form, chosen=chosen), 422)
+    try:
+        return _register(who, request_id, wanted)
+    except Refused as refusal:
+        if refusal.status not in frame.MENDABLE:
+            raise
+        form.faults["url"] = refusal.detail
+        return make_response(_page(who, endpoint_form=form, chosen=chosen), 422)
+
+
+def _register(who: Visitor, request_id: str, wanted: NewEndpoint) -> str | Response:
     url, secret = webhook_urls.check(services().settings, wanted.url), keys.new_webhook_secret()
     endpoint = services().ledger.create_webhook_endpoint(
         keys.derived_id("whe", who.account_id, request_id),
@@ -121,7 +139,8 @@ def _levels(text: str) -> list[str]:
     return [credits.to_text(credits.from_text(part)) for part in given]
 
 
-def _page(who: Visitor, **shown_once: str | bool) -> str:
+def _page(who: Visitor, **more: Any) -> str:
+    """The page. `more`: what is shown this once, a secret or a form that was refused."""
     ledger, account_id = services().ledger, who.account_id
     return frame.page(
         "billing/notices.html",
@@ -132,5 +151,5 @@ def _page(who: Visitor, **shown_once: str | bool) -> str:
         endpoints=ledger.list_webhook_endpoints(account_id) if who.may("admin") else None,
         every_topic=notices.ACCOUNT_TOPICS,
         request_id=keys.new_id("form"),
-        **shown_once,
+        **more,
     )
