@@ -238,6 +238,75 @@ def test_endpoint_with_a_wrong_url_is_not_registered(owner: FlaskClient, money: 
     assert money() == before
 
 
+def confirmed(page: str) -> dict[str, tuple[str, str]]:
+    """The buttons that ask once more, by the name of the summary that opens them: what happens, and the button's name."""
+    asked = re.findall(
+        r'<details class="confirm">\s*<summary>(.*?)</summary>\s*<p>([^<]+)</p>.*?<button[^>]*>(.*?)</button>'
+        r"\s*</form>\s*</details>",
+        page,
+        re.DOTALL,
+    )
+    return {
+        re.sub("<[^>]+>", "", opens): (said, re.sub("<[^>]+>", "", button)) for opens, said, button in asked
+    }
+
+
+def test_what_cannot_be_taken_back_asks_once_more_and_says_what_happens(
+    owner: FlaskClient, ledger: Ledger, acme: str
+) -> None:
+    for name in ("a", "b"):
+        ledger.set_limit(acme, LIMIT | {"scope_id": name, "credits": 5, "hard": True}, "tests")
+        ledger.place_hold(acme, {"id": f"run-{name}", "amount": 1_000_000})
+        ledger.create_webhook_endpoint(
+            "whe_" + name * 32, acme, f"https://{name}.example/", None, "whsec_x", "tests"
+        )
+    page = owner.get("/billing/limits").text
+    asked = confirmed(page)
+    assert list(asked) == [
+        "Remove… the limit of agent a, each day",
+        "Remove… the limit of agent b, each day",
+        "Release… run-b",
+        "Release… run-a",
+    ]
+    said, button = asked["Remove… the limit of agent a, each day"]
+    assert said == "Nothing bounds what agent a spends each day any more."
+    assert button == "Remove the limit of agent a, each day"
+    assert "may be refused" in asked["Release… run-a"][0]
+    assert page.count('action="/billing/limits/remove"') == 2
+    assert page.count('action="/billing/limits/holds/release"') == 2
+    page = owner.get("/billing/notices").text
+    asked = confirmed(page)
+    assert sorted(asked) == [
+        f"{verb}… {of}https://{name}.example/"
+        for verb, of in (("New secret", "for "), ("Remove", ""))
+        for name in ("a", "b")
+    ]
+    assert "24 hours" in asked["New secret… for https://a.example/"][0]
+    assert "is not sent" in asked["Remove… https://a.example/"][0]
+    assert len({button for _, button in asked.values()}) == 4
+    for form in ("roll", "remove"):
+        assert page.count(f'action="/billing/notices/webhooks/{form}"') == 2
+
+
+def test_names_that_usage_carried_are_offered_for_a_limit(
+    owner: FlaskClient, ledger: Ledger, acme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = {"action": "chat", "agent": "scout<", "member_id": "ada", "department_id": "sales"}
+    ledger.spend_credits(acme, {"id": "s1"} | used)
+    ledger.spend_credits(acme, {"id": "s2", "action": "chat"})
+    with counted(monkeypatch) as made:
+        page = owner.get("/billing/limits").text
+    assert len(made) <= CALLS_MAX, made
+    listed = re.search(r'<datalist id="seen">(.*?)</datalist>', page, re.DOTALL)
+    assert listed is not None
+    assert re.findall(r'<option value="([^"]+)">([^<]+)</option>', listed[1]) == [
+        ("sales", "Department"),
+        ("ada", "Member"),
+        ("scout&lt;", "Agent"),
+    ]
+    assert re.search(r'name="scope_id"[^>]* list="seen"', page)
+
+
 def test_hidden_fields_that_were_tampered_with_are_refused_in_words_for_people(
     owner: FlaskClient, money: Counts
 ) -> None:

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 
 from shared import credits
 from web.api.limits import LimitSetting, Scope, Window
+from web.api.periods import days_of
 from web.pages import frame
 from web.pages.typed import Typed, some_credits
 from web.pages.visitors import visitor
@@ -16,6 +17,7 @@ from web.services import services
 
 PATH = "/billing/limits"
 HOLDS_SHOWN = 50
+SEEN_MAX = 100
 FIELDS = ("scope", "scope_id", "window", "credits", "hard")
 SENTENCES = {"scope_id": "Write the name or id that usage carries: 1 to 255 printable characters."}
 
@@ -81,6 +83,19 @@ def _page(account_id: str, form: Typed | None = None) -> str:
         holds=ledger.list_holds(account_id, HOLDS_SHOWN, request.args.get("cursor") or None, "open"),
         scopes=[(name, name.capitalize()) for name in get_args(Scope)],
         windows=[(name, name.capitalize()) for name in get_args(Window)],
+        seen=_seen(account_id) if visitor().may("admin") else [],
         form=None if changes else form,
         changed=(sent, form) if changes else None,
     )
+
+
+def _seen(account_id: str) -> list[tuple[str, str]]:
+    """Names that usage of the last 30 days carried, each with what it is of: a limit of any other binds nobody so far."""
+    scopes = get_args(Scope)
+    used = services().ledger.usage_summary(account_id, *days_of(None, None), scopes, limit=SEEN_MAX)
+    return [
+        (row["name"], scope.capitalize())
+        for scope in scopes
+        for row in used["groups"][scope]["data"]
+        if row["name"]
+    ]
