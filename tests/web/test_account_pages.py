@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 
 from shared.db import PostgresDatabase as Calls
 from shared.ledger import Ledger
+from shared.notices import ACCOUNT_TOPICS
 from shared.settings import Settings
 from tests.support import Database
 from tests.web.browsing import rows, token_of
@@ -179,7 +180,14 @@ def test_hold_is_released_with_its_parts_and_another_accounts_is_not_found(
 def test_mail_is_switched_off_and_on_but_a_required_one_stays(
     owner: FlaskClient, ledger: Ledger, acme: str
 ) -> None:
-    send(owner, "/billing/notices/mail", topic="balance.low", enabled="false")
+    page = send(owner, "/billing/notices/mail", topic="balance.low", enabled="false")
+    said = "The mail “The balance reached one of the account&#39;s levels” is switched off."
+    assert told(page, "good") == [said]
+    mails = page[page.index("mail-title") : page.index("hooks-title")]
+    read = re.sub(r'<input[^>]*>|title="[^"]*"', "", mails)
+    for topic in ACCOUNT_TOPICS:
+        assert f'title="{topic}"' in mails
+        assert topic not in read
     assert ledger.get_notice_preferences(acme) == [
         {"topic": "balance.low", "channel": "mail", "enabled": False}
     ]

@@ -38,7 +38,8 @@ def mail() -> str | Response:
     """Switches a mail on or off."""
     who, wish = visitor("admin"), frame.filled_in(NoticePreference)
     choose(services().ledger, who.account_id, wish, who.actor)
-    return f"The mail {wish.topic} is switched {'on' if wish.enabled else 'off'}."
+    what = notices.TOPICS[wish.topic].description.rstrip(".")
+    return f"The mail “{what}” is switched {'on' if wish.enabled else 'off'}."
 
 
 @blueprint.post("/notices/levels")
@@ -150,6 +151,7 @@ def _page(who: Visitor, **more: Any) -> str:
         levels_max=LEVELS_MAX,
         endpoints=ledger.list_webhook_endpoints(account_id) if who.may("admin") else None,
         every_topic=notices.ACCOUNT_TOPICS,
+        descriptions={name: notices.TOPICS[name].description for name in notices.ACCOUNT_TOPICS},
         request_id=keys.new_id("form"),
         **more,
     )

@@ -29,6 +29,7 @@ def index() -> str:
         "plans",
         plans=ledger.list_plans(),
         subscription=subscription,
+        signup_credits=services().settings.signup_micro_credits,
         goes_on=subscription is not None and subscription["status"] not in ENDED,
         request_id=keys.new_id("form"),
     )
