@@ -23,12 +23,14 @@ class PurchaseQuote(TypedDict):
 
 class TopupPreview(TypedDict):
     """preview_auto_topup. outcome: charge, or why there is none; charge: credits, net_amount, amount, currency, lines.
+    least_charge: the smallest that the settings lead to, the same without credits.
     threshold to caps: the settings as they would be saved.
     """
 
     outcome: str
     until: str | None
     charge: dict[str, Any] | None
+    least_charge: dict[str, Any]
     threshold: int
     mode: Literal["fixed", "target"]
     credits: int

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from shared.numerals import ungrouped
+
 MICRO = 1_000_000
 MAX_MICRO = 1_000_000_000 * MICRO
 """The most that one movement may carry: a thousand million credits."""
@@ -39,6 +41,17 @@ def from_json(value: object) -> int:
     if micro > MAX_MICRO:
         raise ValueError("at most 1000000000 credits")
     return micro
+
+
+def from_text(text: str) -> int:
+    """What a person typed as micro-credits: "50", "12.5", "1,050.25"; commas stand between thousands alone.
+
+    Raises ValueError for anything else; its text goes on after "Write".
+    """
+    plain = ungrouped(text.strip())
+    if _DECIMAL.fullmatch(plain) is None:
+        raise ValueError("a number of credits such as 50 or 12.5")
+    return from_json(plain)
 
 
 FIELDS = frozenset(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from shared.numerals import ungrouped
+
 # Currencies whose minor unit is the unit itself (docs.stripe.com/currencies#zero-decimal).
 ZERO_DECIMAL = frozenset(
     ("bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf")
@@ -22,9 +24,12 @@ _TYPED = re.compile(r"(?P<whole>[0-9]{1,9})(?:\.(?P<cents>[0-9]{2}))?", re.ASCII
 
 
 def from_text(text: str, currency: str) -> int:
-    """What a person typed as minor units: "5", "5.00", "$1,050.00" in usd. Raises ValueError for anything else."""
-    plain = text.strip().removeprefix(SYMBOLS.get(currency, "")).replace(",", "")
-    found = _TYPED.fullmatch(plain)
+    """What a person typed as minor units: "5", "5.00", "$1,050.00" in usd; what to_text writes, in any currency.
+
+    Commas stand between thousands alone. Raises ValueError for anything else; its text goes on after "Write".
+    """
+    plain = text.strip().removeprefix(SYMBOLS.get(currency, ""))
+    found = _TYPED.fullmatch(ungrouped(plain.removesuffix(currency.upper()).rstrip()))
     if found is None or (found["cents"] and currency in ZERO_DECIMAL):
         raise ValueError("an amount of money such as " + to_text(5000, currency))
     return (

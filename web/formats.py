@@ -80,7 +80,7 @@ def ago(text: str) -> str:
 
 
 def runway(days: float | None) -> str | None:
-    """How long the credits last at the recent pace."""
+    """How long the credits last at the pace of the last week, in words; None without usage."""
     if days is None:
         return None
     if days * 24 < 1:

@@ -8,7 +8,7 @@ declare
   v_after   billing.auto_topup_settings := p_before;
   v_package billing.credit_packages;
   v_least   numeric;
-  v_fault   text;
+  v_fault   text[]; -- setting, rule, sentence
 begin
   v_after.account_id := p_account_id;
   v_after.enabled := true;
@@ -34,25 +34,30 @@ begin
   -- The smallest charge that these settings can lead to: one fixed amount, or from the threshold up to the target.
   v_least := billing._lines_total(billing._least_charge(v_after, v_package));
   v_fault := case
-    when v_after.threshold is null then 'threshold is missing: the available credits at which to top up'
-    when v_after.credits is null then 'amount (or target) is missing: how many credits one top-up adds, or fills up to'
-    when v_after.mode not in ('fixed', 'target') then 'mode is fixed or target'
+    when v_after.threshold is null
+      then array['threshold', 'missing', 'threshold is missing: the available credits at which to top up']
+    when v_after.credits is null
+      then array['amount', 'missing', 'amount (or target) is missing: how many credits one top-up adds, or fills up to']
+    when v_after.mode not in ('fixed', 'target') then array['mode', 'mode', 'mode is fixed or target']
     when v_after.mode = 'target' and v_after.credits <= v_after.threshold
-      then 'target must be above threshold, or every charge would be followed by another'
+      then array['amount', 'target_too_low', 'target must be above threshold, or every charge would be followed by another']
     when p_settings#>>'{caps,currency}' <> v_package.currency
-      then format('caps must be in %s, the currency of the packages', v_package.currency)
-    when v_least < 50 then format('one charge would be %s minor units; Stripe charges 50 or more', v_least)
-    when v_least > 99999999 then 'one charge would be more than Stripe takes at once (99999999 minor units)'
+      then array['caps.day', 'currency', format('caps must be in %s, the currency of the packages', v_package.currency)]
+    when v_least < 50
+      then array['amount', 'charge_too_small', format('one charge would be %s minor units; Stripe charges 50 or more', v_least)]
+    when v_least > 99999999
+      then array['amount', 'charge_too_large', 'one charge would be more than Stripe takes at once (99999999 minor units)']
     when v_after.cap_day < v_least or v_after.cap_month < v_least
-      then format('caps.day and caps.month must leave room for one charge of %s minor units', v_least)
-    when v_after.cap_month < v_after.cap_day then 'caps.month must not be below caps.day'
-    when v_after.cap_per_hour not between 1 and 10 then 'caps.per_hour is between 1 and 10' end;
+      then array[case when v_after.cap_day < v_least then 'caps.day' else 'caps.month' end, 'no_room',
+        format('caps.day and caps.month must leave room for one charge of %s minor units', v_least)]
+    when v_after.cap_month < v_after.cap_day
+      then array['caps.month', 'month_below_day', 'caps.month must not be below caps.day']
+    when v_after.cap_per_hour not between 1 and 10
+      then array['caps.per_hour', 'per_hour', 'caps.per_hour is between 1 and 10'] end;
   if v_fault is not null then
-    raise exception using errcode = 'RF012', message = 'Auto top-up settings: ' || v_fault || '.',
-      -- The setting to change, for forms.
-      detail = jsonb_build_object('field', case
-        when v_fault ~ '^(threshold|mode|caps[.]month|caps[.]per_hour)' then substring(v_fault, '^[a-z._]+')
-        when v_fault like 'caps%' then 'caps.day' else 'amount' end)::text;
+    raise exception using errcode = 'RF012', message = 'Auto top-up settings: ' || v_fault[3] || '.',
+      -- For forms: the setting to change, the rule, and what one charge would come to.
+      detail = jsonb_build_object('field', v_fault[1], 'rule', v_fault[2], 'least_charge', v_least, 'currency', v_package.currency)::text;
   end if;
   return v_after;
 end $$;

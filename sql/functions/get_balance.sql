@@ -1,6 +1,6 @@
 -- What the account has, holds and may spend, its open lots in burn order, its auto top-up, and how long it lasts.
 -- Callers: service. Raises RF001 unknown_account. Lots that expired but are not swept yet count as gone.
--- Runway: days at the pace of the last 200 debits within seven days; null without any.
+-- Runway: days at the pace of the last week (_usage_pace); null without usage.
 create or replace function billing.get_balance(p_account_id text)
   returns jsonb
   language plpgsql stable security definer set search_path = '' as $$
@@ -9,7 +9,7 @@ declare
   v_expired   bigint;
   v_lots      jsonb;
   v_available bigint;
-  v_per_day   numeric;
+  v_per_day   numeric := billing._usage_pace(p_account_id);
 begin
   select * into v_balance from billing.credit_balances where account_id = p_account_id;
   if not found then
@@ -24,12 +24,6 @@ begin
            order by priority, expires_at, is_paid, id limit 100) l;
   v_balance.balance := v_balance.balance - v_expired;
   v_available := greatest(0, v_balance.balance - v_balance.held + v_balance.overdraft);
-
-  select -sum(amount) / greatest(extract(epoch from now() - min(created_at)), 60) * 86400 into v_per_day
-    from (select amount, created_at from billing.credit_transactions
-           where account_id = p_account_id and kind = 'usage'
-           order by id desc limit 200) recent
-   where created_at > now() - interval '7 days';
 
   return jsonb_build_object(
     'account_id', p_account_id, 'available', v_available, 'held', v_balance.held, 'balance', v_balance.balance,

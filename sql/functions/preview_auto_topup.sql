@@ -1,5 +1,6 @@
 -- What set_auto_topup with these settings would lead to at once: a charge with its lines, or nothing, and why. Promises
--- nothing: the balance may have moved by the time that they are saved. It answers the settings with their defaults, too.
+-- nothing: the balance may have moved by the time that they are saved. It answers the settings with their
+-- defaults, too, and the smallest charge that they lead to.
 -- p_settings: as there, and payment_method, the card that becomes the default just before, if it is another one.
 -- Callers: service. Changes nothing. Raises RF001 unknown_account, RF007 unknown_package, RF012 invalid_auto_topup.
 create or replace function billing.preview_auto_topup(p_account_id text, p_settings jsonb)
@@ -12,6 +13,7 @@ declare
   v_balance  billing.credit_balances;
   v_customer billing.customers;
   v_offer    record;
+  v_least    jsonb;
   v_outcome  text;
   v_until    timestamptz;
 begin
@@ -19,6 +21,7 @@ begin
   select * into v_balance from billing.credit_balances where account_id = p_account_id;
   select * into v_customer from billing.customers where account_id = p_account_id;
   v_after := billing._checked_auto_topup(p_account_id, v_before, p_settings);
+  v_least := billing._least_charge(v_after, billing._topup_package(v_after.package_id, v_after.currency));
   if not coalesce(v_before.enabled, false) then -- switching on resumes
     v_before := null;
   end if;
@@ -45,6 +48,8 @@ begin
   return jsonb_build_object('outcome', v_outcome, 'until', v_until,
     'charge', case when v_outcome = 'charge' then jsonb_build_object('credits', v_offer.credits, 'net_amount', v_offer.net_amount,
       'amount', v_offer.amount, 'currency', v_after.currency, 'lines', v_offer.lines) end,
+    'least_charge', jsonb_build_object('net_amount', v_least#>'{0,amount}', 'amount', billing._lines_total(v_least),
+      'currency', v_after.currency, 'lines', v_least),
     'threshold', v_after.threshold, 'mode', v_after.mode, 'credits', v_after.credits, 'package_id', v_after.package_id,
     'caps', jsonb_build_object('day', v_after.cap_day, 'month', v_after.cap_month, 'per_hour', v_after.cap_per_hour,
       'currency', v_after.currency));

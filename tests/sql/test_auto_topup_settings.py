@@ -65,6 +65,7 @@ def test_settings_that_cannot_work_are_refused_with_the_rule_they_break(
     with books.refused("invalid_auto_topup") as refusal:
         books.enable_raw(**changes)
     assert sentence in refusal.value.detail
+    assert {"field", "rule"} <= set(refusal.value.extra)
 
 
 @pytest.mark.parametrize(("changes", "sentence"), BAD)

@@ -59,6 +59,7 @@ def test_preview_is_what_the_charge_will_be(books: Books) -> None:
         preview = books.ledger.preview_auto_topup("a", SETTINGS)
     assert preview["outcome"] == "charge"
     assert preview["charge"] is not None
+    least = preview["least_charge"]
     books.ledger.set_auto_topup("a", SETTINGS | {"text_version": "v1"}, "tests")
     topup = books.ledger.open_topup("a", "t_1", "p_1")["topup_id"]
     assert topup is not None
@@ -67,6 +68,7 @@ def test_preview_is_what_the_charge_will_be(books: Books) -> None:
         preview["charge"]["amount"],
         preview["charge"]["credits"],
     )
+    assert least == books.ledger.get_auto_topup("a")["charge"]
     assert books.ledger.preview_auto_topup("a", SETTINGS)["outcome"] == "open_topup"
     with books.refused("invalid_auto_topup") as refusal:
         books.ledger.preview_auto_topup("a", SETTINGS | {"caps": {"day": 1, "currency": "usd"}})

@@ -15,6 +15,7 @@ from limits import parse
 
 from shared.db import PostgresDatabase as Calls
 from shared.ledger import Ledger
+from shared.notices import ACCOUNT_TOPICS
 from shared.settings import Settings
 from tests.support import Database
 from tests.web.browsing import rows, token_of
@@ -41,6 +42,22 @@ def send(browser: FlaskClient, path: str, **form: Any) -> str:
     answer = browser.post(path, data={"csrf_token": token} | form, follow_redirects=True)
     assert answer.status_code == 200, answer.text
     return answer.text
+
+
+def faulty(browser: FlaskClient, path: str, **form: Any) -> dict[str, str]:
+    """The faults by field of a form that is refused: each has the text that the field points to."""
+    token = token_of(browser.get("/billing").text)
+    answer = browser.post(path, data={"csrf_token": token} | form)
+    assert answer.status_code == 422, answer.text
+    assert "Nothing was saved." in told(answer.text, "bad")[0]
+    found = dict(re.findall(r'<small id="([\w-]+)-fault" class="fault">([^<]+)</small>', answer.text))
+    for field, said in found.items():
+        assert re.search(
+            rf'id="{field}"[^>]* aria-invalid="true" aria-describedby="{field}-fault[ "]', answer.text
+        ), field
+        assert not re.search(r"string|pattern|input|literal|[a-z]\.\d|_", said, re.IGNORECASE), said
+    browser.shown = answer.text  # type: ignore[attr-defined]
+    return found
 
 
 def told(page: str, kind: str) -> list[str]:
@@ -87,33 +104,58 @@ def test_limit_is_set_changed_and_removed(owner: FlaskClient, ledger: Ledger, ac
     page = send(owner, "/billing/limits", **LIMIT | {"credits": "20.5", "hard": "false"})
     assert "Soft, reached" in page
     assert [(limit["credits"], limit["hard"]) for limit in ledger.list_limits(acme)] == [(20_500_000, False)]
+    send(owner, "/billing/limits", **LIMIT | {"credits": "1,000.5"})
+    assert ledger.list_limits(acme)[0]["credits"] == 1_000_500_000
     assert "is removed" in told(send(owner, "/billing/limits/remove", **LIMIT), "good")[0]
     assert ledger.list_limits(acme) == []
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("field", "wrong"),
     [
-        {"credits": ""},
-        {"credits": "0"},
-        {"credits": "-1"},
-        {"credits": "1e3"},
-        {"credits": "1.0000001"},
-        {"scope": "account"},
-        {"scope_id": ""},
-        {"scope_id": "a\0b"},
-        {"window": "year"},
-        {"hard": "perhaps"},
+        ("credits", ""),
+        ("credits", "0"),
+        ("credits", "-1"),
+        ("credits", "1e3"),
+        ("credits", "1.0000001"),
+        ("credits", "12,5"),
+        ("credits", "1000000001"),
+        ("scope", "account"),
+        ("scope_id", ""),
+        ("scope_id", "a\0b"),
+        ("scope_id", "x" * 256),
+        ("window", "year"),
+        ("hard", "perhaps"),
     ],
 )
-def test_wrong_limit_is_told_above_the_form_and_changes_nothing(
-    owner: FlaskClient, money: Counts, wrong: dict[str, str]
+def test_wrong_limit_is_shown_again_with_the_fault_at_its_field_and_changes_nothing(
+    owner: FlaskClient, money: Counts, field: str, wrong: str
 ) -> None:
     before = money()
-    page = send(owner, "/billing/limits", **LIMIT | wrong)
-    assert len(told(page, "bad")) == 1
-    assert told(page, "good") == []
+    assert list(faulty(owner, "/billing/limits", **LIMIT | {"window": "week", field: wrong})) == [field]
     assert money() == before
+    page = owner.shown  # type: ignore[attr-defined]
+    kept = [
+        ('value="&lt;b&gt;scout"', "scope_id"),
+        ('value="50"', "credits"),
+        ('value="week" selected', "window"),
+    ]
+    for shown, name in kept:
+        assert (shown in page) is (name != field), name
+
+
+def test_wrong_change_of_a_limit_is_shown_again_at_that_limit(
+    owner: FlaskClient, ledger: Ledger, acme: str
+) -> None:
+    for name in ("a", "b"):
+        send(owner, "/billing/limits", **LIMIT | {"scope_id": name})
+    wrong = LIMIT | {"scope_id": "b", "credits": "much", "hard": "false", "change": "1"}
+    assert list(faulty(owner, "/billing/limits", **wrong)) == ["limit-2-credits"]
+    page = owner.shown  # type: ignore[attr-defined]
+    assert page.count('value="much"') == 1
+    assert page.count("<details open>") == 1
+    assert page.count('value="false" selected') == 1
+    assert {limit["credits"] for limit in ledger.list_limits(acme)} == {50_000_000}
 
 
 def test_hold_is_released_with_its_parts_and_another_accounts_is_not_found(
@@ -140,7 +182,14 @@ def test_hold_is_released_with_its_parts_and_another_accounts_is_not_found(
 def test_mail_is_switched_off_and_on_but_a_required_one_stays(
     owner: FlaskClient, ledger: Ledger, acme: str
 ) -> None:
-    send(owner, "/billing/notices/mail", topic="balance.low", enabled="false")
+    page = send(owner, "/billing/notices/mail", topic="balance.low", enabled="false")
+    said = "The mail “The balance reached one of the account&#39;s levels” is switched off."
+    assert told(page, "good") == [said]
+    mails = page[page.index("mail-title") : page.index("hooks-title")]
+    read = re.sub(r'<input[^>]*>|title="[^"]*"', "", mails)
+    for topic in ACCOUNT_TOPICS:
+        assert f'title="{topic}"' in mails
+        assert topic not in read
     assert ledger.get_notice_preferences(acme) == [
         {"topic": "balance.low", "channel": "mail", "enabled": False}
     ]
@@ -153,10 +202,14 @@ def test_mail_is_switched_off_and_on_but_a_required_one_stays(
 def test_levels_are_set_and_wrong_ones_are_not(owner: FlaskClient, ledger: Ledger, acme: str) -> None:
     send(owner, "/billing/notices/levels", levels="100, 20.5 ,0")
     assert ledger.get_low_levels(acme)["levels"] == [100_000_000, 20_500_000, 0]
-    for wrong in ("a", "-1", "1,2,3,4,5,6", "1;2"):
-        assert len(told(send(owner, "/billing/notices/levels", levels=wrong), "bad")) == 1
+    for wrong in ("a", "-1", "1 2 3 4 5 6", "1,2", "100,200", "1,100 20", "20,5"):
+        assert list(faulty(owner, "/billing/notices/levels", levels=wrong)) == ["levels"]
+        assert f'value="{wrong}"' in owner.shown  # type: ignore[attr-defined]
     assert ledger.get_low_levels(acme)["levels"] == [100_000_000, 20_500_000, 0]
     assert 'value="100, 20.5, 0"' in owner.get("/billing/notices").text
+    for right in ("100 20.5 0", "100;20.5; 0", " 100 , 20.5,\t0, "):
+        assert told(send(owner, "/billing/notices/levels", levels=right), "good") == ["The levels are set."]
+        assert ledger.get_low_levels(acme)["levels"] == [100_000_000, 20_500_000, 0]
     assert "not told" in told(send(owner, "/billing/notices/levels", levels=""), "good")[0]
     assert ledger.get_low_levels(acme)["levels"] == []
 
@@ -198,7 +251,90 @@ def test_81_the_same_form_of_two_accounts_is_two_endpoints(
 )
 def test_endpoint_with_a_wrong_url_is_not_registered(owner: FlaskClient, money: Counts, url: str) -> None:
     before = money()
-    assert len(told(send(owner, "/billing/notices/webhooks", request_id="form_1", url=url), "bad")) == 1
+    wrong = {"request_id": "form_1", "url": url, "topics": "balance.low"}
+    assert list(faulty(owner, "/billing/notices/webhooks", **wrong)) == ["url"]
+    page = owner.shown  # type: ignore[attr-defined]
+    assert f'value="{url}"' in page
+    assert 'value="balance.low" checked' in page
+    assert money() == before
+
+
+def confirmed(page: str) -> dict[str, tuple[str, str]]:
+    """The buttons that ask once more, by the name of the summary that opens them: what happens, and the button's name."""
+    asked = re.findall(
+        r'<details class="confirm">\s*<summary>(.*?)</summary>\s*<p>([^<]+)</p>.*?<button[^>]*>(.*?)</button>'
+        r"\s*</form>\s*</details>",
+        page,
+        re.DOTALL,
+    )
+    return {
+        re.sub("<[^>]+>", "", opens): (said, re.sub("<[^>]+>", "", button)) for opens, said, button in asked
+    }
+
+
+def test_what_cannot_be_taken_back_asks_once_more_and_says_what_happens(
+    owner: FlaskClient, ledger: Ledger, acme: str
+) -> None:
+    for name in ("a", "b"):
+        ledger.set_limit(acme, LIMIT | {"scope_id": name, "credits": 5, "hard": True}, "tests")
+        ledger.place_hold(acme, {"id": f"run-{name}", "amount": 1_000_000})
+        ledger.create_webhook_endpoint(
+            "whe_" + name * 32, acme, f"https://{name}.example/", None, "whsec_x", "tests"
+        )
+    page = owner.get("/billing/limits").text
+    asked = confirmed(page)
+    assert list(asked) == [
+        "Remove… the limit of agent a, each day",
+        "Remove… the limit of agent b, each day",
+        "Release… run-b",
+        "Release… run-a",
+    ]
+    said, button = asked["Remove… the limit of agent a, each day"]
+    assert said == "Nothing bounds what agent a spends each day any more."
+    assert button == "Remove the limit of agent a, each day"
+    assert "may be refused" in asked["Release… run-a"][0]
+    assert page.count('action="/billing/limits/remove"') == 2
+    assert page.count('action="/billing/limits/holds/release"') == 2
+    page = owner.get("/billing/notices").text
+    asked = confirmed(page)
+    assert sorted(asked) == [
+        f"{verb}… {of}https://{name}.example/"
+        for verb, of in (("New secret", "for "), ("Remove", ""))
+        for name in ("a", "b")
+    ]
+    assert "24 hours" in asked["New secret… for https://a.example/"][0]
+    assert "is not sent" in asked["Remove… https://a.example/"][0]
+    assert len({button for _, button in asked.values()}) == 4
+    for form in ("roll", "remove"):
+        assert page.count(f'action="/billing/notices/webhooks/{form}"') == 2
+
+
+def test_names_that_usage_carried_are_offered_for_a_limit(
+    owner: FlaskClient, ledger: Ledger, acme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = {"action": "chat", "agent": "scout<", "member_id": "ada", "department_id": "sales"}
+    ledger.spend_credits(acme, {"id": "s1"} | used)
+    ledger.spend_credits(acme, {"id": "s2", "action": "chat"})
+    with counted(monkeypatch) as made:
+        page = owner.get("/billing/limits").text
+    assert len(made) <= CALLS_MAX, made
+    listed = re.search(r'<datalist id="seen">(.*?)</datalist>', page, re.DOTALL)
+    assert listed is not None
+    assert re.findall(r'<option value="([^"]+)">([^<]+)</option>', listed[1]) == [
+        ("sales", "Department"),
+        ("ada", "Member"),
+        ("scout&lt;", "Agent"),
+    ]
+    assert re.search(r'name="scope_id"[^>]* list="seen"', page)
+
+
+def test_hidden_fields_that_were_tampered_with_are_refused_in_words_for_people(
+    owner: FlaskClient, money: Counts
+) -> None:
+    before = money()
+    for path, form in (("limits/remove", LIMIT | {"window": "year"}), ("notices/webhooks/test", {"id": "x"})):
+        said = told(send(owner, f"/billing/{path}", **form), "bad")
+        assert "it is missing, or not of the right form." in said[0]
     assert money() == before
 
 

@@ -142,6 +142,33 @@ def test_a_filter_is_kept_from_page_to_page_and_in_the_file(
 
 
 @pytest.mark.parametrize(
+    ("query", "field", "said"),
+    [
+        ("from=2026-11-20&to=2026-11-19&kind=usage", "to", "The last day cannot be before the first one."),
+        ("from=2026-02-30", "from", "Write a day such as 2026-11-30."),
+        ("to=x", "to", "Write a day such as 2026-11-30."),
+        ("kind=x", "kind", "Choose one of these."),
+    ],
+)
+def test_a_period_that_is_none_is_a_fault_at_its_field(
+    owner: FlaskClient, query: str, field: str, said: str
+) -> None:
+    answer = owner.get(f"/billing/history?{query}")
+    assert answer.status_code == 422
+    assert f'<small id="{field}-fault" class="fault">{said}</small>' in answer.text
+    assert re.search(
+        rf'name="{field}" id="{field}" aria-invalid="true" aria-describedby="{field}-fault"', answer.text
+    )
+    assert "Nothing of this kind" not in answer.text
+    assert "as CSV" not in answer.text
+    if "2026-11-19" in query:
+        for kept in ('value="2026-11-20"', 'value="2026-11-19"', 'value="usage" selected'):
+            assert kept in answer.text
+    refused = owner.get(f"/billing/history.csv?{query}")
+    assert (refused.status_code, said in refused.text) == (422, True)
+
+
+@pytest.mark.parametrize(
     "query",
     ["kind=x", "from=x", "to=2026-02-30", "cursor=x", "cursor=-1", "cursor=" + "9" * 30, "cursor=%C2%B2"],
 )

@@ -14,6 +14,7 @@ from shared.settings import Settings
 from tests.support import Database
 from tests.web.conftest import FakeGateway, KeyMaker, make_settings
 from tests.web.identity import ADMIN, MEMBER, OWNER, STRANGER, Issuer, issuing
+from web.api.auto_topup import CONSENT_TEXT_VERSION
 from web.members import CACHE_SECONDS, Memberships
 
 
@@ -121,7 +122,12 @@ def test_wrong_members_are_refused(
 def test_consent_and_audit_name_the_member(
     client: FlaskClient, issuer: Issuer, owned: str, database: Database
 ) -> None:
-    body = {"enabled": True, "threshold": "50", "amount": "250", "consent": {"text_version": "2026-11"}}
+    body = {
+        "enabled": True,
+        "threshold": "50",
+        "amount": "250",
+        "consent": {"text_version": CONSENT_TEXT_VERSION},
+    }
     answer = client.put("/api/billing/auto-topup", json=body, headers=issuer.headers(OWNER))
     assert answer.status_code == 200
     assert answer.json["consent"]["actor"] == f"member:{OWNER}"

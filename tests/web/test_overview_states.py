@@ -12,6 +12,7 @@ from shared.ledger import Ledger
 from tests.support import Database
 from tests.web.browsing import rows
 from tests.web.test_account_pages import owner
+from web.api.auto_topup import CONSENT_TEXT_VERSION
 
 __all__ = ["owner"]
 CREDIT = 1_000_000
@@ -44,7 +45,7 @@ def charged(ledger: Ledger, acme: str, database: Database) -> Any:
             "update billing.customers set default_payment_method = 'pm_1',"
             ' card = \'{"brand": "visa", "last4": "4242"}\' where account_id = \'acme\' returning 1',
         )
-        ledger.set_auto_topup(acme, TOPUP | {"text_version": "2026-11"}, "tests")
+        ledger.set_auto_topup(acme, TOPUP | {"text_version": CONSENT_TEXT_VERSION}, "tests")
         ledger.spend_credits(acme, {"id": "crossing", "amount": 60 * CREDIT})
         ledger.open_topup(acme, "top_1", "pay_1")
         assert rows(database, f"update billing.topups set state = '{state}' returning 1") == [(1,)]
@@ -88,7 +89,9 @@ def test_a_charge_that_is_held_back_says_until_when_and_why(
         " returning 1",
     )
     said = card_of(owner.get("/billing").text, "Charged next")
-    assert "$5.00 on 3 Feb 2031, 04:05 UTC at the earliest, since the cap for a day is reached" in said
+    assert (
+        "$5.00 or more on 3 Feb 2031, 04:05 UTC at the earliest, since the cap for a day is reached" in said
+    )
 
 
 def test_an_account_without_credits_lasts_no_longer(owner: FlaskClient, ledger: Ledger, acme: str) -> None:
@@ -206,3 +209,22 @@ def test_a_disputed_payment_is_told_in_the_words_of_whoever_paid(
     assert '<span class="badge warn">Disputed</span>' in page
     assert "the bank is deciding" in page
     assert "needs response" not in page
+
+
+def test_how_long_credits_last_is_no_alarm_after_one_burst(
+    owner: FlaskClient, ledger: Ledger, acme: str
+) -> None:
+    assert "Lasts no usage this week" in card_of(owner.get("/billing").text, "Available credits")
+    ledger.spend_credits(acme, {"id": "burst", "amount": 10 * CREDIT})
+    said = card_of(owner.get("/billing").text, "Available credits")
+    assert "Lasts about 9 days Status" in said
+
+
+def test_how_long_credits_last_says_that_auto_topup_adds_more(
+    owner: FlaskClient, charged: Any, database: Database
+) -> None:
+    charged("succeeded")
+    for path in ("/billing", "/billing/live"):
+        assert "about 17 h, more with auto top-up" in " ".join(owner.get(path).text.split())
+    rows(database, "update billing.auto_topup_settings set paused_reason = 'no_payment_method' returning 1")
+    assert "more with auto top-up" not in owner.get("/billing").text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 import pytest
 import stripe
@@ -10,9 +11,16 @@ import stripe
 from local.stripe.app import LocalStripe
 from shared.ledger import Ledger
 from shared.queue import CHECK_SUBSCRIPTION, Queue
+from shared.seals import Sealer
+from shared.settings import Settings
+from shared.stripe_client import StripeGateway
 from shared.stripe_subscriptions import facts_of_invoice, facts_of_subscription
+from tests.support import Database
+from tests.web.browsing import rows
 from tests.web.conftest import Counts
 from tests.web.test_money_pages import Browser, app, client_at_stripe, owner, server, settings
+from web import create_app
+from web.local_login import login_url
 
 __all__ = ["app", "client_at_stripe", "owner", "server", "settings"]
 
@@ -110,3 +118,40 @@ def test_81_checkouts_of_others_say_nothing(
     assert "being set up" not in answer.text
     assert "/billing/plans/subscribe" in answer.text
     assert hints == []
+
+
+def test_plan_of_nothing_promises_nothing_and_is_that_of_an_account_without_a_subscription(
+    owner: Browser, ledger: Ledger, database: Database
+) -> None:
+    def words(name: str) -> str:
+        found = re.search(
+            rf'<section[^>]*aria-label="{name}">.*?</section>', owner.get("/billing/plans").text, re.DOTALL
+        )
+        assert found is not None
+        return " ".join(re.sub("<[^>]+>", " ", found[0]).split())
+
+    assert words("Free").startswith("Free Current Free An account without a subscription: credits are bought")
+    assert "none come each month" in words("Free")
+    assert "50 credits" not in words("Free")
+    assert "Current" not in words("Starter")
+    subscribed = (
+        "insert into billing.subscriptions (id, account_id, plan_id, status, quantity, cancel_at_period_end, started_at,"
+        " stripe_customer_id, version) values ('s', 'acme', 'starter', 'active', 3, false, now(), 'cus_1', 1) returning 1"
+    )
+    rows(database, subscribed)
+    page = " ".join(owner.get("/billing/plans").text.split())
+    assert "3 of them: 1,500 credits for $57.00 each month." in page
+    assert "Current" in words("Starter")
+    assert "Current" not in words("Free")
+
+
+def test_sign_up_credits_are_said_to_come_once(
+    settings: Settings, ledger: Ledger, queue: Queue, client_at_stripe: stripe.StripeClient, acme: str
+) -> None:
+    granting = settings.model_copy(update={"signup_credits": "30"})
+    gateway = StripeGateway(client_at_stripe, Sealer("test sealing key"))
+    client = create_app(granting, ledger=ledger, queue=queue, gateway=gateway).test_client()
+    url = urlsplit(login_url(granting, acme))
+    client.get(f"{url.path}?{url.query}")
+    page = " ".join(client.get("/billing/plans").text.split())
+    assert "The first account of an owner got 30 once, when it was opened." in page

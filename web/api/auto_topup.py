@@ -24,14 +24,23 @@ from web.fields import (
     Text,
 )
 
-CONSENT_TEXT_VERSION = "2026-11"
+CONSENT_TEXT_VERSION = "2026-12"
 """The version of the text that the pages show for consent to automatic charges; another text needs another version."""
 
-CONSENT_TEXT = (
-    "I allow the card named above to be charged automatically, without asking me each time, whenever the available credits"
-    " fall to the threshold. Each charge is as large as stated above, with fees and taxes, and all charges stay within the"
-    " caps. I can switch this off on this page at any time; charges that were made before stay."
-)
+CONSENT_TEXTS = {
+    "2026-11": (
+        "I allow the card named above to be charged automatically, without asking me each time, whenever the available"
+        " credits fall to the threshold. Each charge is as large as stated above, with fees and taxes, and all charges stay"
+        " within the caps. I can switch this off on this page at any time; charges that were made before stay."
+    ),
+    CONSENT_TEXT_VERSION: (
+        "I allow the card named above to be charged automatically, without asking me each time, whenever the available"
+        " credits fall to the threshold. Each charge is for the credits stated above, with fees and taxes: it can be larger"
+        " than the smallest charge named above, the more so the further the credits have fallen, and all charges stay within"
+        " the caps. I can switch this off on this page at any time; charges that were made before stay."
+    ),
+}
+"""Every text that the pages ever showed, the newest last: what was allowed under a former one stays allowed."""
 
 
 class Caps(Body):
@@ -49,7 +58,9 @@ class Caps(Body):
 
 
 class Consent(Body):
-    """Which text was accepted. Who accepted it is known by the key or the session."""
+    """Which text was accepted: that of the pages, or of a front end of yours. Who accepted it is known by the key or the
+    session. Settings that were allowed under a former text stay allowed.
+    """
 
     text_version: Annotated[Text, Field(max_length=100, examples=[CONSENT_TEXT_VERSION])]
 
@@ -66,7 +77,13 @@ class AutoTopupSettings(Body):
         CreditsIn | None, Field(description="Top up when the available credits fall to this.")
     ] = None
     mode: Mode | None = None
-    amount: Annotated[PositiveCreditsIn | None, Field(description="mode fixed: what one top-up adds.")] = None
+    amount: Annotated[
+        PositiveCreditsIn | None,
+        Field(
+            description="mode fixed: what one top-up adds; a multiple of it where that would not lift the available credits"
+            " above the threshold, as far as the caps allow."
+        ),
+    ] = None
     target: Annotated[
         PositiveCreditsIn | None, Field(description="mode target: what a top-up fills up to.")
     ] = None
@@ -170,7 +187,9 @@ class AutoTopup(Answer):
     charge: Annotated[
         Charge | None,
         Field(
-            description="One charge: of `amount`, or from the threshold up to `target`, with fees and taxes."
+            description="The smallest charge, with fees and taxes: of `amount` once, or from the threshold up to `target`."
+            " It is a multiple of `amount`, or larger, when the credits have fallen further; where a cap leaves less,"
+            " it fills up less far."
         ),
     ]
     spent: Spent | None

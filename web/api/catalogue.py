@@ -30,7 +30,13 @@ class Plan(Answer):
 
     id: str
     name: str
-    credits_per_cycle: CreditsOut
+    credits_per_cycle: Annotated[
+        CreditsOut,
+        Field(
+            description="What each paid cycle grants. A plan of amount 0 is that of an account without a subscription:"
+            " it has no cycles and grants nothing."
+        ),
+    ]
     price: MoneyOut
     interval: str
     credits_expire: Annotated[

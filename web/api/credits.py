@@ -41,7 +41,11 @@ class Balance(Answer):
     lots: list[Lot]
     auto_topup: AutoTopup
     runway_days: Annotated[
-        float | None, Field(description="Days that it lasts at the recent pace; null without usage.")
+        float | None,
+        Field(
+            description="Days that it lasts at the recent pace: the mean of today and the six days before (UTC), or since"
+            " the first usage, over at least 24 hours. Auto top-up is left aside. null without usage in these days."
+        ),
     ]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from web.api.auto_topup import AutoTopupSettings, CapsOut
+from web.api.auto_topup import AutoTopupSettings, CapsOut, Charge
 from web.api.catalogue import charged
 from web.api.queries import AccountQuery, Page, account_of
 from web.endpoints import Call, Endpoint
@@ -30,6 +30,7 @@ class Preview(Answer):
     ]  # fmt: skip
     until: Annotated[str | None, Field(description="When what stands in the way of a charge ends.")]
     charge: PreviewCharge | None
+    least_charge: Annotated[Charge, Field(description="The smallest charge that the settings lead to later.")]
 
 
 class ConsentEntry(Answer):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from flask import make_response, request
 from werkzeug.wrappers import Response
@@ -14,15 +14,20 @@ from shared.charge_models import ConsentRecord, TopupPreview
 from shared.errors import Refused
 from shared.models import PaymentMethod
 from web import cards
-from web.api.auto_topup import CONSENT_TEXT, CONSENT_TEXT_VERSION
+from web.api.auto_topup import CONSENT_TEXT_VERSION, CONSENT_TEXTS
+from web.fields import Mode
 from web.pages import frame, people
+from web.pages.typed import Typed, some_credits
 from web.pages.visitors import Visitor, visitor
 from web.services import services
 
 HERE = "/billing/auto-topup"
 CONSENTS_SHOWN = 20
+NO_CARD = "There is no card to charge. Add a card first."
 FIELDS = ("threshold", "mode", "amount", "cap_day", "cap_month", "per_hour", "card")
 _AT_FIELD = {"caps.day": "cap_day", "caps.month": "cap_month", "caps.per_hour": "per_hour"}
+_LEAST, _MOST = 50, 99_999_999
+"""What Stripe takes at once, in minor units."""
 _FIRST_THRESHOLD = 50 * credits.MICRO
 _FIRST_CAPS = {"day": 10_000, "month": 50_000, "per_hour": 3}
 
@@ -44,10 +49,10 @@ class Facts:
             return str(self.topup["caps"]["currency"])
         return str(self.packages[0]["currency"]) if self.packages else "usd"
 
-    def settled(self, values: dict[str, str]) -> dict[str, str]:
-        """The fields with the card that will be charged: nobody consents to one that is not named."""
+    def form(self, fields: Mapping[str, str]) -> Typed:
+        """The form with the card that will be charged: nobody consents to one that is not named."""
         default = next((method["id"] for method in self.methods if method["default"]), "")
-        return values | {"card": values["card"] or default}
+        return Typed.of({**fields, "card": fields.get("card") or default}, FIELDS)
 
     def card(self, method_id: str) -> PaymentMethod | None:
         return next((method for method in self.methods if method["id"] == method_id), None)
@@ -60,7 +65,7 @@ def show() -> str:
     facts = _facts(who)
     consents = services().ledger.list_auto_topup_consents(who.account_id, CONSENTS_SHOWN)
     names = people.names(services().ledger.list_members(who.account_id)) if consents else {}
-    return _form(facts, _current(facts), {}, consents, names)
+    return _form(facts, facts.form(_current(facts)), consents, names)
 
 
 @blueprint.get("/auto-topup/review")
@@ -71,18 +76,18 @@ def review() -> Response:
 
 @blueprint.post("/auto-topup")
 def save() -> Response:
-    """Saves what was reviewed and consented to."""
+    """Saves what was reviewed and consented to. Without a card nobody consents here; by API one may, before a purchase."""
     owner = visitor("owner")
-    if request.form.get("consent") != CONSENT_TEXT_VERSION:
-        return _review(owner, request.form, complaint="Tick the box to allow this. Nothing was saved.")
+    consent = request.form.get("consent")
+    if consent != CONSENT_TEXT_VERSION:
+        asked = "The text has changed. Read it and tick" if consent in CONSENT_TEXTS else "Tick"
+        return _review(owner, request.form, complaint=f"{asked} the box to allow this. Nothing was saved.")
     facts = _facts(owner)
-    values = facts.settled(_values(request.form))
-    settings, faults = _settings(facts, values)
-    if not faults:
-        faults = _preview(owner, settings)[1]
-    if faults:
-        return make_response(_form(facts, values, faults), 422)
-    chosen = facts.card(values["card"])
+    form = facts.form(request.form)
+    settings = _settings(facts, form)
+    if form.faults or _preview(owner, settings, form) is None:
+        return make_response(_form(facts, form), 422)
+    chosen = facts.card(form.values["card"])
     if chosen is not None and not chosen["default"]:
         services().limiter.check("cards", owner.account_id, request.remote_addr, owner.user_id)
         cards.choose(services(), owner.account_id, chosen["id"], owner.actor)
@@ -104,12 +109,13 @@ def switch_off() -> Response:
 
 
 @blueprint.post("/auto-topup/resume")
+@frame.action(HERE)
 def resume() -> Response:
-    """Lifts a pause."""
+    """Lifts a pause; without a card there is nothing to resume with."""
     owner = visitor("owner")
     state = services().ledger.resume_auto_topup(owner.account_id, owner.actor)
     if state["paused_reason"] == "no_payment_method":
-        raise Refused("There is no card to charge. Add a card first.", code="state_conflict", status=409)
+        raise Refused(NO_CARD, code="state_conflict", status=409)
     return _done(owner, state, "Auto top-up is resumed.")
 
 
@@ -130,104 +136,100 @@ def _facts(who: Visitor) -> Facts:
 
 def _form(
     facts: Facts,
-    values: Mapping[str, str],
-    faults: Mapping[str, str],
+    form: Typed,
     consents: list[ConsentRecord] | None = None,
     names: Mapping[str, str] | None = None,
 ) -> str:
+    accepted = {entry["text_version"] for entry in consents or ()}
     return frame.page(
         "billing/auto_topup.html",
         "auto-topup",
         facts=facts,
-        values=values,
-        faults=faults,
+        form=form,
         consents=consents,
         names=names or {},
+        texts={version: text for version, text in CONSENT_TEXTS.items() if version in accepted},
     )
 
 
 def _review(owner: Visitor, fields: Mapping[str, str], complaint: str | None = None) -> Response:
     facts = _facts(owner)
-    values = facts.settled(_values(fields))
-    settings, faults = _settings(facts, values)
-    preview = None
-    if not faults:
-        preview, faults = _preview(owner, settings)
+    form = facts.form(fields)
+    settings = _settings(facts, form)
+    preview = None if form.faults else _preview(owner, settings, form)
     if preview is None:
-        return make_response(_form(facts, values, faults), 422)
+        return make_response(_form(facts, form), 422)
     shown = frame.page(
         "billing/auto_topup_review.html",
         "auto-topup",
-        values=values,
+        values=form.values,
         preview=preview,
-        card=facts.card(values["card"]),
-        text=CONSENT_TEXT,
+        card=facts.card(form.values["card"]),
+        text=CONSENT_TEXTS[CONSENT_TEXT_VERSION],
         version=CONSENT_TEXT_VERSION,
         complaint=complaint,
     )
     return make_response(shown, 422 if complaint else 200)
 
 
-def _preview(owner: Visitor, settings: dict[str, Any]) -> tuple[TopupPreview | None, dict[str, str]]:
-    """What the settings lead to; else the rule that the ledger names, at its field."""
+def _preview(owner: Visitor, settings: dict[str, Any], form: Typed) -> TopupPreview | None:
+    """What the settings lead to; None with the rule that the ledger names, in words for people, at its field."""
     try:
-        return services().ledger.preview_auto_topup(owner.account_id, settings), {}
+        return services().ledger.preview_auto_topup(owner.account_id, settings)
     except Refused as refusal:
         if refusal.code not in ("invalid_auto_topup", "unknown_package"):
             raise
         field = str(refusal.extra.get("field", "amount"))
-        said = refusal.detail.removeprefix("Auto top-up settings: ")
-        return None, {_AT_FIELD.get(field, field): said[:1].upper() + said[1:]}
-
-
-def _values(fields: Mapping[str, str]) -> dict[str, str]:
-    return {name: fields.get(name, "").replace("\0", "").strip()[:100] for name in FIELDS}
-
-
-def _settings(facts: Facts, values: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The settings in the ledger's names, and what is wrong with the fields as they were typed."""
-    faults: dict[str, str] = {}
-
-    def read(name: str, parse: Callable[[str], int]) -> int | None:
-        try:
-            return parse(values[name])
-        except ValueError as error:
-            faults[name] = f"Write {error}."
+        form.faults[_AT_FIELD.get(field, field)] = _in_words(refusal)
         return None
+
+
+def _in_words(refusal: Refused) -> str:
+    if refusal.code == "unknown_package":
+        return "The package that sets the price is not on sale any more, so this cannot be saved."
+
+    def written(amount: int) -> str:
+        return money.to_text(amount, str(refusal.extra.get("currency", "usd")))
+
+    least = written(int(refusal.extra.get("least_charge") or 0))
+    sentences = {
+        "target_too_low": "Fill up to more than the threshold, or every charge would be followed by another.",
+        "currency": f"The packages are priced in another currency now: write amounts such as {written(5000)}.",
+        "charge_too_small": f"One charge would be {least}, and less than {written(_LEAST)} cannot be charged. Add more.",
+        "charge_too_large": f"One charge would be more than {written(_MOST)}, the most that can be charged at once.",
+        "no_room": f"One charge is {least} or more, and this leaves no room for it.",
+        "month_below_day": "The most in a month cannot be less than the most in a day.",
+    }
+    return sentences.get(str(refusal.extra.get("rule")), "This cannot be used. Write something else.")
+
+
+def _settings(facts: Facts, form: Typed) -> dict[str, Any]:
+    """The settings in the ledger's names. What is wrong with fields as they were typed stands in the form's faults."""
 
     def cap(text: str) -> int:
         return money.from_text(text, facts.currency)
 
     settings = {
         "enabled": True,
-        "threshold": read("threshold", _credits),
-        "credits": read("amount", _positive),
-        "mode": values["mode"],
+        "threshold": form.read("threshold", credits.from_text),
+        "credits": form.read("amount", some_credits),
+        "mode": form.chosen("mode", get_args(Mode)),
         "package_id": facts.topup["package_id"],
-        "payment_method": values["card"] or None,
+        "payment_method": form.values["card"] or None,
         "caps": {
-            "day": read("cap_day", cap),
-            "month": read("cap_month", cap),
-            "per_hour": read("per_hour", _per_hour),
+            "day": form.read("cap_day", cap),
+            "month": form.read("cap_month", cap),
+            "per_hour": form.read("per_hour", _per_hour),
             "currency": facts.currency,
         },
     }
-    if values["card"] and facts.card(values["card"]) is None:
-        faults["card"] = "This card is not saved any more. Choose another one."
-    return settings, faults
-
-
-def _credits(text: str) -> int:
-    try:
-        return credits.from_json(text.replace(",", ""))
-    except ValueError:
-        raise ValueError("a number of credits such as 50 or 12.5") from None
-
-
-def _positive(text: str) -> int:
-    if (micro := _credits(text)) == 0:
-        raise ValueError("more than zero credits")
-    return micro
+    if not facts.methods:
+        form.faults["card"] = NO_CARD
+    elif not form.values["card"]:
+        form.faults["card"] = "Choose the card to charge."
+    elif facts.card(form.values["card"]) is None:
+        form.faults["card"] = "This card is not saved any more. Choose another one."
+    return settings
 
 
 def _per_hour(text: str) -> int:
@@ -241,13 +243,11 @@ def _current(facts: Facts) -> dict[str, str]:
     topup, caps = facts.topup, facts.topup["caps"] or _FIRST_CAPS
     size = topup["credits"] or (facts.packages[0]["credits"] if facts.packages else _FIRST_THRESHOLD)
     threshold = _FIRST_THRESHOLD if topup["threshold"] is None else topup["threshold"]
-    values = {
+    return {
         "threshold": credits.to_text(threshold),
         "mode": topup["mode"] or "fixed",
         "amount": credits.to_text(size),
         "cap_day": money.to_text(caps["day"], facts.currency),
         "cap_month": money.to_text(caps["month"], facts.currency),
         "per_hour": str(caps["per_hour"]),
-        "card": "",
     }
-    return facts.settled(values)

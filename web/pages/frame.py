@@ -16,7 +16,6 @@ from web.fields import Body
 from web.pages import errors, visitors
 from web.pages.forms import csrf
 from web.pages.visitors import Visitor, visitor
-from web.problems import invalid_request
 from web.services import services
 
 B = TypeVar("B", bound=Body)
@@ -93,16 +92,20 @@ def told(said: str, where: str) -> Response:
     return redirect(where, 303)
 
 
-def filled_in(model: type[B], **lists: list[str]) -> B:
+def filled_in(model: type[B]) -> B:
     """The form's fields by the model of the API, an empty one left out; Refused invalid_request.
 
-    `lists`: fields that a view has read by itself, since they have several values.
+    For buttons with hidden fields. What people type is read by `Typed`, and shown again with what is wrong at each field.
     """
     given = {name: text for name in model.model_fields if (text := request.form.get(name, "").strip())}
     try:
-        return model.model_validate(given | lists, strict=False)
+        return model.model_validate(given, strict=False)
     except ValidationError as error:
-        raise invalid_request(error) from None
+        name = str(error.errors()[0]["loc"][0] if error.errors()[0]["loc"] else "form").replace("_", " ")
+        raise Refused(
+            f"Look at the field “{name}” again: it is missing, or not of the right form.",
+            code="invalid_request",
+        ) from None
 
 
 def part_of() -> Visitor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from flask import redirect, request
+from flask import make_response, redirect, request
 from werkzeug.wrappers import Response
 
 from shared import credits
@@ -19,6 +19,7 @@ from web.api.statement import csv_line, harmless
 from web.formats import KINDS
 from web.pages import frame
 from web.pages.movements import explained
+from web.pages.typed import Typed
 from web.pages.visitors import visitor
 from web.services import services
 
@@ -64,7 +65,13 @@ class Wanted:
 @blueprint.get("/history")
 def history() -> str | Response:
     """The newest entries, or those beside a cursor."""
-    wanted, cursor = _wanted(), request.args.get("cursor") or None
+    wanted, form = _asked()
+    if wanted is None:
+        refused = frame.page(
+            "billing/history.html", "history", wanted=None, form=form, kinds=KINDS, filtered=True
+        )
+        return make_response(refused, 422)
+    cursor = request.args.get("cursor") or None
     if cursor is not None and not (
         cursor.isascii() and cursor.isdigit() and len(cursor) <= CURSOR_DIGITS_MAX
     ):
@@ -78,6 +85,7 @@ def history() -> str | Response:
         "billing/history.html",
         "history",
         wanted=wanted,
+        form=form,
         kinds=KINDS,
         entries=[(row, explained(row)) for row in found["data"]],
         older=found["next_cursor"],
@@ -89,8 +97,11 @@ def history() -> str | Response:
 @blueprint.get("/history.csv")
 def history_csv() -> Response:
     """Every entry of the filter, newest first."""
+    wanted, form = _asked()
+    if wanted is None:
+        raise Refused(next(iter(form.faults.values())))
     return Response(
-        _csv_lines(services().ledger, visitor().account_id, _wanted()),
+        _csv_lines(services().ledger, visitor().account_id, wanted),
         mimetype="text/csv",
         headers={"Content-Disposition": 'attachment; filename="history.csv"'},
     )
@@ -122,11 +133,18 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _wanted() -> Wanted:
-    kind = request.args.get("kind") or None
-    if kind is not None and kind not in KINDS:
-        raise Refused("There is no such kind of movement.")
+def _asked() -> tuple[Wanted | None, Typed]:
+    """The filter of the address; None with what is wrong at its fields."""
+    form = Typed.of(request.args, ("kind", "from", "to"))
+    kind = form.chosen("kind", ("", *KINDS))
+    first, last = form.read("from", _day), form.read("to", _day)
+    if first and last and last < first:
+        form.faults["to"] = "The last day cannot be before the first one."
+    return (None if form.faults else Wanted(kind or None, first, last)), form
+
+
+def _day(text: str) -> dt.date | None:
     try:
-        return Wanted(kind, day_of(request.args.get("from")), day_of(request.args.get("to")))
+        return day_of(text)
     except ValueError:
-        raise Refused("A day is written like 2026-11-30.") from None
+        raise ValueError("a day such as 2026-11-30") from None

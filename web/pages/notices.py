@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from flask import request
+import re
+from typing import Any
+
+from flask import make_response, request
 from werkzeug.wrappers import Response
 
-from shared import keys, notices, queue, webhook_urls
+from shared import credits, keys, notices, queue, webhook_urls
 from shared.errors import Refused
 from web.api.accounts import AccountEdit
 from web.api.notices import LEVELS_MAX, LowLevels, NoticePreference, choose, topics
 from web.api.webhook_endpoints import EndpointPath, NewEndpoint
 from web.pages import frame
+from web.pages.typed import Typed
 from web.pages.visitors import Visitor, visitor
 from web.services import services
 
 PATH = "/billing/notices"
+ENDPOINT_SENTENCES = {
+    "url": f"Write the address of your server: https:// and up to {webhook_urls.LENGTH_MAX} characters.",
+    "topics": "Choose some of these, or none.",
+}
 
 blueprint = frame.blueprint("notices")
 
@@ -40,16 +48,20 @@ def mail() -> str | Response:
     """Switches a mail on or off."""
     who, wish = visitor("admin"), frame.filled_in(NoticePreference)
     choose(services().ledger, who.account_id, wish, who.actor)
-    return f"The mail {wish.topic} is switched {'on' if wish.enabled else 'off'}."
+    what = notices.TOPICS[wish.topic].description.rstrip(".")
+    return f"The mail “{what}” is switched {'on' if wish.enabled else 'off'}."
 
 
 @blueprint.post("/notices/levels")
 @frame.action(PATH)
 def levels() -> str | Response:
     """Sets at which balances the account is told; none: never."""
-    who = visitor("admin")
-    given = [part.strip() for part in request.form.get("levels", "").split(",") if part.strip()]
-    wanted = frame.filled_in(LowLevels, levels=given).levels
+    who, form = visitor("admin"), Typed.of(request.form, ("levels",))
+    given = form.read("levels", _levels) or []
+    checked = form.checked(LowLevels, {"levels": f"Write up to {LEVELS_MAX} levels."}, levels=given)
+    if checked is None:
+        return make_response(_page(who, levels_form=form), 422)
+    wanted = checked.levels
     services().ledger.set_low_levels(who.account_id, wanted, who.actor)
     return "The levels are set." if wanted else "You are not told of low balances any more."
 
@@ -61,8 +73,20 @@ def create() -> str | Response:
     who, request_id = visitor("admin"), request.form.get("request_id", "")
     if not request_id.startswith("form_"):
         raise Refused("The form was not complete. Reload the page and try again.")
-    chosen = request.form.getlist("topics")
-    wanted = frame.filled_in(NewEndpoint, **({"topics": chosen} if chosen else {}))
+    form, chosen = Typed.of(request.form, ("url",)), request.form.getlist("topics")
+    wanted = form.checked(NewEndpoint, ENDPOINT_SENTENCES, **({"topics": chosen} if chosen else {}))
+    if wanted is None:
+        return make_response(_page(who, endpoint_form=form, chosen=chosen), 422)
+    try:
+        return _register(who, request_id, wanted)
+    except Refused as refusal:
+        if refusal.status not in frame.MENDABLE:
+            raise
+        form.faults["url"] = refusal.detail
+        return make_response(_page(who, endpoint_form=form, chosen=chosen), 422)
+
+
+def _register(who: Visitor, request_id: str, wanted: NewEndpoint) -> str | Response:
     url, secret = webhook_urls.check(services().settings, wanted.url), keys.new_webhook_secret()
     endpoint = services().ledger.create_webhook_endpoint(
         keys.derived_id("whe", who.account_id, request_id),
@@ -115,7 +139,19 @@ def remove() -> str | Response:
     return f"Nothing is sent to {url} any more."
 
 
-def _page(who: Visitor, **shown_once: str | bool) -> str:
+def _levels(text: str) -> list[str]:
+    """The levels of a list with spaces between them, as the API takes them. ValueError: its text goes on after "Write".
+
+    A comma with a space beside it ends a level; one within digits is refused: "100,200" might be one level or two.
+    """
+    given = re.sub(r",(?=\s|$)|(?<=\s),|;", " ", text).split()
+    if any("," in part for part in given):
+        raise ValueError("the levels with spaces between them and no commas in them, such as 1000 100 20")
+    return [credits.to_text(credits.from_text(part)) for part in given]
+
+
+def _page(who: Visitor, **more: Any) -> str:
+    """The page. `more`: what is shown this once, a secret or a form that was refused."""
     ledger, account_id = services().ledger, who.account_id
     return frame.page(
         "billing/notices.html",
@@ -125,6 +161,7 @@ def _page(who: Visitor, **shown_once: str | bool) -> str:
         levels_max=LEVELS_MAX,
         endpoints=ledger.list_webhook_endpoints(account_id) if who.may("admin") else None,
         every_topic=notices.ACCOUNT_TOPICS,
+        descriptions={name: notices.TOPICS[name].description for name in notices.ACCOUNT_TOPICS},
         request_id=keys.new_id("form"),
-        **shown_once,
+        **more,
     )

@@ -35,6 +35,7 @@ def index() -> str:
     context = {
         "plans": ledger.list_plans(),
         "subscription": subscription,
+        "signup_credits": services().settings.signup_micro_credits,
         "goes_on": subscription is not None and subscription["status"] not in ENDED,
         "request_id": keys.new_id("form"),
         "checkout": checkout,
