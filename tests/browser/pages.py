@@ -17,6 +17,7 @@ NO_DOCUMENT = {
     "/": "a redirect",
     "/billing/live": "a part of the overview",
     "/billing/balance": "a part of every page",
+    "/billing/auto-topup/live": "a part of that page",
     "/billing/pay/<token>/done": "looks like /billing/success",
     "/billing/payment-methods/added/<intent_id>": "a redirect",
     "/sign-in/callback": "a redirect, or the sign-in page",

@@ -195,7 +195,9 @@ def test_auto_topup_is_allowed_charges_and_is_switched_off(page: Page, account: 
     expect(page.get_by_role("status").first).to_contain_text("Auto top-up is on. The card is charged now.")
     account.await_balance(150)
     account.assert_charged_once()
-    page.reload()
+    # Nobody loads the page again: it does so by itself.
+    expect(page.locator(".caps")).to_contain_text("$5.00 of $100.00", timeout=15_000)
+    expect(page.locator("#header-balance")).to_contain_text("150", timeout=20_000)
     page.get_by_role("button", name="Switch auto top-up off").click()
     expect(page.locator("main")).to_contain_text("Nothing is charged by itself any more.")
     account.cross_threshold()

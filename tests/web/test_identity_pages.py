@@ -72,6 +72,7 @@ PAGES: dict[tuple[str, str], tuple[int, int, int] | None] = {
     ("GET", "/billing"): (401, 403, 200),
     ("GET", "/billing/live"): (401, 403, 200),
     ("GET", "/billing/balance"): (401, 403, 200),
+    ("GET", "/billing/auto-topup/live"): (401, 403, 200),
     ("GET", "/billing/usage"): (401, 403, 200),
     ("GET", "/billing/usage.csv"): (401, 403, 200),
     ("GET", "/billing/history"): (401, 403, 200),

@@ -188,11 +188,12 @@ def test_credits_that_expire_are_told_with_their_day(
 
 
 def test_what_refreshes_itself_never_shows_another_account(owner: FlaskClient, ledger: Ledger) -> None:
-    for part in ("live", "balance"):
+    for part in ("live", "balance", "auto-topup/live"):
         assert owner.get(f"/billing/{part}?account=acme").status_code == 200
         refused = owner.get(f"/billing/{part}?account=other")
         assert refused.status_code == 409
         assert "header-balance" not in refused.text
+        assert "Auto top-up" not in refused.text
 
 
 def test_a_disputed_payment_is_told_in_the_words_of_whoever_paid(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from flask import make_response, request
+from flask import make_response, render_template, request
 from werkzeug.wrappers import Response
 
 from shared import credits, money, queue
@@ -66,6 +66,17 @@ def show() -> str:
     consents = services().ledger.list_auto_topup_consents(who.account_id, CONSENTS_SHOWN)
     names = people.names(services().ledger.list_members(who.account_id)) if consents else {}
     return _form(facts, facts.form(_current(facts)), consents, names)
+
+
+@blueprint.get("/auto-topup/live")
+def live() -> str:
+    """The state, which changes by itself: what is charged, what is left of the caps."""
+    who = frame.part_of()
+    shown = frame.header(who)
+    card = (services().ledger.get_customer(who.account_id) or {}).get("card")
+    return render_template(
+        "billing/_auto_topup.html", **shown, topup=shown["balance"]["auto_topup"], card=card
+    )
 
 
 @blueprint.get("/auto-topup/review")
