@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
@@ -12,11 +10,12 @@ from playwright.sync_api import Page
 
 from local.api import await_value
 from local.scene import Place, Scene
-from local.screenshots.visits import Visit, nobody, owner, person, sign_in
+from local.screenshots import people
+from local.screenshots.accounts import BOUGHT, bought, opened
+from local.screenshots.visits import Visit, nobody, owner
 from shared import pay_links
 from shared.stripe_client import make_client
 
-BOUGHT = 100
 GRACE_HOURS = 72
 EMPTY_PAGES = (
     "",
@@ -33,28 +32,12 @@ REVIEW = "threshold=50&mode=fixed&amount=100&cap_day=100&cap_month=500&per_hour=
 HARD = {"outcome": "decline", "decline_code": "stolen_card"}
 LINK_OF_LONG_AGO = 1_700_000_000
 
-_numbers = itertools.count(1)
 State = Callable[[Scene], list[Visit]]
 
 
 def everything(scene: Scene) -> list[Visit]:
     """Visits of every state; it takes a while, as each one is lived through."""
     return [visit for state in STATES for visit in state(scene)]
-
-
-def opened(scene: Scene, name: str) -> Place:
-    """An account with nothing in it."""
-    place = Place(scene, f"{name}-{os.getpid()}-{next(_numbers)}")
-    scene.ledger.open_account(place.id, "Acme Research", "owner@example.com", None, 0, "pictures")
-    return place
-
-
-def bought(scene: Scene, name: str) -> Place:
-    """An account with 100 credits and a card."""
-    place = opened(scene, name)
-    place.pay(place.checkout())
-    await_value(lambda: place.balance == BOUGHT, "the purchase to be granted")
-    return place
 
 
 def empty(scene: Scene) -> list[Visit]:
@@ -204,36 +187,8 @@ def subscriptions(scene: Scene) -> list[Visit]:
     ]
 
 
-def roles(scene: Scene) -> list[Visit]:
-    """A member who may read; a person with two accounts; one with none."""
-    place, other = bought(scene, "roles"), bought(scene, "second")
-    suffix = f"{os.getpid()}-{next(_numbers)}@example.com"
-    reader = person(scene, f"reader-{suffix}", {place.id: "member"})
-    admin = person(scene, f"admin-{suffix}", {place.id: "admin", other.id: "owner"})
-    paths = ("", "/buy", "/payment-methods", "/auto-topup", "/limits", "/plans", "/notices")
-    return [
-        *(Visit(f"member{path.replace('/', '-')}", f"/billing{path}", reader) for path in paths),
-        Visit("member-members", "/billing/members", reader, 403),
-        Visit("two-accounts", "/billing", admin),
-        Visit("no-account", "/billing", person(scene, f"nobody-{suffix}", {}), 403),
-    ]
-
-
-def doors(scene: Scene) -> list[Visit]:
-    """Signing in, and errors that a person may meet."""
-    place = bought(scene, "doors")
-    return [
-        Visit("signed-out", "/billing/usage", nobody, 401),
-        Visit("sign-in-wrong", "/sign-in", nobody, act=lambda page: sign_in(page, "a@example.com", "wrong")),
-        Visit("sign-in-link", "/sign-in", nobody, act=_ask_for_link),
-        Visit("stale-form", "/billing/limits", owner(place), act=_send_stale_form),
-        Visit("not-found", "/billing/nothing-here", owner(place), 404),
-        Visit("wrong-month", "/billing/statement?month=soon", owner(place), 422),
-    ]
-
-
 STATES: tuple[State, ...] = (
-    empty, balances, disputed, failing, topups, orders, cards, subscriptions, roles, doors,
+    empty, balances, disputed, failing, topups, orders, cards, subscriptions, *people.STATES,
 )  # fmt: skip
 
 
@@ -283,15 +238,3 @@ def _show_card_form(page: Page) -> None:
     if details.get_attribute("open") is None:
         details.locator("summary").click()
     page.get_by_label("Card number").wait_for()
-
-
-def _ask_for_link(page: Page) -> None:
-    page.get_by_label("Mail address").fill("a@example.com")
-    page.get_by_role("button", name="Mail me a link instead").click()
-
-
-def _send_stale_form(page: Page) -> None:
-    """As a form that stayed open overnight: its token is worth nothing."""
-    page.evaluate("document.querySelector('main [name=csrf_token]').value = 'old'")
-    page.evaluate("document.querySelector('main [name=csrf_token]').form.submit()")
-    page.wait_for_url("**/billing/limits")
