@@ -290,7 +290,7 @@ def test_what_cannot_be_taken_back_asks_once_more_and_says_what_happens(
         "Release… run-a",
     ]
     said, button = asked["Remove… the limit of agent a, each day"]
-    assert said == "Nothing bounds what agent a spends each day any more."
+    assert said == "After this nothing bounds what agent a spends each day."
     assert button == "Remove the limit of agent a, each day"
     assert "may be refused" in asked["Release… run-a"][0]
     assert page.count('action="/billing/limits/remove"') == 2

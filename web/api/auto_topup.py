@@ -42,6 +42,8 @@ CONSENT_TEXTS = {
 }
 """Every text that the pages ever showed, the newest last: what was allowed under a former one stays allowed."""
 
+CONSENT_TEXT = CONSENT_TEXTS[CONSENT_TEXT_VERSION]
+
 
 class Caps(Body):
     """Limits of automatic charges: money a day and a month (UTC), charges an hour."""

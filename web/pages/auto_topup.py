@@ -14,7 +14,7 @@ from shared.charge_models import ConsentRecord, TopupPreview
 from shared.errors import Refused
 from shared.models import PaymentMethod
 from web import cards
-from web.api.auto_topup import CONSENT_TEXT_VERSION, CONSENT_TEXTS
+from web.api.auto_topup import CONSENT_TEXT, CONSENT_TEXT_VERSION, CONSENT_TEXTS
 from web.fields import Mode
 from web.pages import frame, people
 from web.pages.typed import Typed, some_credits
@@ -176,7 +176,7 @@ def _review(owner: Visitor, fields: Mapping[str, str], complaint: str | None = N
         values=form.values,
         preview=preview,
         card=facts.card(form.values["card"]),
-        text=CONSENT_TEXTS[CONSENT_TEXT_VERSION],
+        text=CONSENT_TEXT,
         version=CONSENT_TEXT_VERSION,
         complaint=complaint,
     )
