@@ -1,6 +1,7 @@
 -- Replaces an account's personal data by a tombstone: name, address, members with theirs, their sessions, invitations, its
--- notice preferences, the former address in a notice that waits. Every entry stays, and automatic charges are switched off. What stands at Stripe, and names of actors in the audit log and in
--- consents, stay: they prove who paid and who agreed. Answers the account.
+-- notice preferences, the former address in a notice that waits. Every entry stays, and automatic charges are switched off.
+-- What stands at Stripe, and names of actors in the audit log and in consents, stay: they prove who paid and who agreed.
+-- Answers the account.
 -- Callers: service. Idempotent. Raises RF001 unknown_account, RF010 state_conflict (an open payment, or a subscription).
 create or replace function billing.erase_account(p_account_id text, p_actor text)
   returns jsonb

@@ -1,5 +1,5 @@
--- Another account comes into view; the person's next session begins there, and the account's owners see the address. Callers: service, which has looked at the
--- membership. Idempotent.
+-- Another account comes into view; the person's next session begins there, and the account's owners see the address.
+-- Callers: service, which has looked at the membership. Idempotent.
 create or replace function billing.switch_session(p_hash text, p_account_id text)
   returns jsonb
   language sql volatile security definer set search_path = '' as $$

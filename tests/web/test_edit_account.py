@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 from local.supabase.app import LocalSupabase
 from shared.ledger import Ledger
-from shared.settings import Settings
 from tests.support import Database
-from tests.web.browsing import EMAIL, PASSWORD, SITE, rows, settings_with, sign_in, token_of
+from tests.web.at_supabase import settings, supabase
+from tests.web.browsing import EMAIL, PASSWORD, rows, sign_in, token_of
 from tests.web.conftest import Counts, KeyMaker
 
+__all__ = ["settings", "supabase"]
+
 FORM = "/billing/notices/account"
-
-
-@pytest.fixture
-def supabase() -> Iterator[LocalSupabase]:
-    with LocalSupabase.start(site_url=SITE) as server:
-        yield server
-
-
-@pytest.fixture
-def settings(dsn: str, redis_url: str, supabase: LocalSupabase) -> Settings:
-    return settings_with(supabase, dsn, redis_url)
 
 
 @pytest.fixture

@@ -19,9 +19,12 @@ from shared.seals import Sealer
 from shared.settings import Settings
 from shared.stripe_client import StripeGateway
 from tests.support import Database
-from tests.web.browsing import EMAIL, PASSWORD, SITE, ask_for_link, follow, rows, settings_with, sign_in
+from tests.web.at_supabase import settings
+from tests.web.browsing import EMAIL, PASSWORD, SITE, ask_for_link, follow, rows, sign_in
 from tests.web.conftest import Counts, KeyMaker
 from web import create_app, limits
+
+__all__ = ["settings"]
 
 CHECKOUT = "/api/billing/checkout-sessions"
 
@@ -36,11 +39,6 @@ def server() -> Iterator[LocalStripe]:
 def supabase() -> Iterator[LocalSupabase]:
     with LocalSupabase.start(site_url=SITE) as made:
         yield made
-
-
-@pytest.fixture
-def settings(dsn: str, redis_url: str, supabase: LocalSupabase) -> Settings:
-    return settings_with(supabase, dsn, redis_url)
 
 
 @pytest.fixture

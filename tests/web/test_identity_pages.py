@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,13 +14,12 @@ from local.supabase.app import LocalSupabase
 from shared.ledger import Ledger
 from shared.settings import Settings
 from tests.support import Database
+from tests.web.at_supabase import ada, settings, supabase
 from tests.web.browsing import (
-    EMAIL,
     PASSWORD,
     SITE,
     cookie,
     rows,
-    settings_with,
     sign_in,
     token_of,
 )
@@ -28,24 +27,7 @@ from tests.web.conftest import Counts, FakeGateway
 from web import create_app
 from web.local_login import login_url
 
-
-@pytest.fixture
-def supabase() -> Iterator[LocalSupabase]:
-    with LocalSupabase.start(site_url=SITE) as server:
-        yield server
-
-
-@pytest.fixture
-def settings(dsn: str, redis_url: str, supabase: LocalSupabase) -> Settings:
-    return settings_with(supabase, dsn, redis_url)
-
-
-@pytest.fixture
-def ada(supabase: LocalSupabase, ledger: Ledger, acme: str) -> str:
-    """A person who owns acme."""
-    user_id = str(supabase.auth.create_user(EMAIL, PASSWORD)["id"])
-    ledger.set_member(acme, user_id, "owner", "tests")
-    return user_id
+__all__ = ["ada", "settings", "supabase"]
 
 
 Person = Callable[[str], FlaskClient]

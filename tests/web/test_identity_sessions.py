@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
@@ -16,38 +15,20 @@ from local.supabase.errors import AuthError
 from shared.ledger import Ledger
 from shared.settings import Settings
 from tests.support import Database
+from tests.web.at_supabase import ada, settings, supabase
 from tests.web.browsing import (
     EMAIL,
     PASSWORD,
-    SITE,
     cookie,
     decoded,
     rows,
-    settings_with,
     sign_in,
     token_of,
 )
 from tests.web.conftest import FakeGateway
 from web import create_app, sessions
 
-
-@pytest.fixture
-def supabase() -> Iterator[LocalSupabase]:
-    with LocalSupabase.start(site_url=SITE) as server:
-        yield server
-
-
-@pytest.fixture
-def settings(dsn: str, redis_url: str, supabase: LocalSupabase) -> Settings:
-    return settings_with(supabase, dsn, redis_url)
-
-
-@pytest.fixture
-def ada(supabase: LocalSupabase, ledger: Ledger, acme: str) -> str:
-    """A person who owns acme."""
-    user_id = str(supabase.auth.create_user(EMAIL, PASSWORD)["id"])
-    ledger.set_member(acme, user_id, "owner", "tests")
-    return user_id
+__all__ = ["ada", "settings", "supabase"]
 
 
 def test_password_signs_in_and_leads_back_to_where_one_was(client: FlaskClient, ada: str) -> None:

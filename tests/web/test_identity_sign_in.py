@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import httpx
@@ -16,40 +15,22 @@ from local.supabase.app import LocalSupabase
 from shared.ledger import Ledger
 from shared.settings import Settings
 from tests.support import Database
+from tests.web.at_supabase import ada, settings, supabase
 from tests.web.browsing import (
     EMAIL,
     PASSWORD,
-    SITE,
     ask_for_link,
     cookie,
     follow,
     query,
     rows,
-    settings_with,
     sign_in,
 )
 from tests.web.conftest import Counts, FakeGateway
 from web import create_app, limits
 from web.pages.sign_in_page import own_path
 
-
-@pytest.fixture
-def supabase() -> Iterator[LocalSupabase]:
-    with LocalSupabase.start(site_url=SITE) as server:
-        yield server
-
-
-@pytest.fixture
-def settings(dsn: str, redis_url: str, supabase: LocalSupabase) -> Settings:
-    return settings_with(supabase, dsn, redis_url)
-
-
-@pytest.fixture
-def ada(supabase: LocalSupabase, ledger: Ledger, acme: str) -> str:
-    """A person who owns acme."""
-    user_id = str(supabase.auth.create_user(EMAIL, PASSWORD)["id"])
-    ledger.set_member(acme, user_id, "owner", "tests")
-    return user_id
+__all__ = ["ada", "settings", "supabase"]
 
 
 def test_magic_link_signs_in_once_and_leads_back(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,23 +16,15 @@ from shared import invite_links
 from shared.ledger import Ledger
 from shared.queue import Queue
 from shared.settings import Settings
-from tests.web.browsing import EMAIL, PASSWORD, SITE, settings_with, sign_in, token_of
+from tests.web.at_supabase import settings, supabase
+from tests.web.browsing import EMAIL, PASSWORD, SITE, sign_in, token_of
 from tests.web.conftest import Counts, FakeGateway
 from web import create_app
 from web.limits import MAILS_PER_EMAIL
 
+__all__ = ["settings", "supabase"]
+
 NEW = "new@example.com"
-
-
-@pytest.fixture
-def supabase() -> Iterator[LocalSupabase]:
-    with LocalSupabase.start(site_url=SITE) as server:
-        yield server
-
-
-@pytest.fixture
-def settings(dsn: str, redis_url: str, supabase: LocalSupabase) -> Settings:
-    return settings_with(supabase, dsn, redis_url)
 
 
 @pytest.fixture
