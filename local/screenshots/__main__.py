@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
+from typing import Literal
 
 from playwright.sync_api import Browser, sync_playwright
 
@@ -48,7 +49,7 @@ def visits(scene: Scene) -> list[Visit]:
     ]
 
 
-def take(browser: Browser, scene: Scene, wanted: Iterable[Visit], scheme: str) -> int:
+def take(browser: Browser, scene: Scene, wanted: Iterable[Visit], scheme: Literal["light", "dark"]) -> int:
     """Every visit at every width; answers how many pictures that were."""
     taken = 0
     for enter, group in groupby(wanted, key=lambda visit: visit.enter):

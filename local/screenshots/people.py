@@ -64,5 +64,5 @@ def _ask_for_link(page: Page) -> None:
 def _send_stale_form(page: Page) -> None:
     """As a form that stayed open overnight: its token is worth nothing."""
     page.evaluate("document.querySelector('main [name=csrf_token]').value = 'old'")
-    page.evaluate("document.querySelector('main [name=csrf_token]').form.submit()")
-    page.wait_for_url("**/billing/limits")
+    with page.expect_navigation():
+        page.evaluate("document.querySelector('main [name=csrf_token]').form.submit()")

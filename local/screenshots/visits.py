@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 from playwright.sync_api import Browser, Page
 
@@ -75,9 +76,11 @@ def _by(url: str) -> Act:
 
 
 @contextmanager
-def entered(browser: Browser, scene: Scene, enter: Act, scheme: str) -> Iterator[Page]:
+def entered(
+    browser: Browser, scene: Scene, enter: Act, scheme: Literal["light", "dark"] = "light"
+) -> Iterator[Page]:
     """A page of a browser in which somebody is signed in."""
-    context = browser.new_context(base_url=scene.stack.url, color_scheme=scheme)  # type: ignore[arg-type]
+    context = browser.new_context(base_url=scene.stack.url, color_scheme=scheme)
     page = context.new_page()
     enter(page)
     yield page

@@ -40,8 +40,8 @@ def test_a_refund_is_told_in_its_own_money(owner: Browser, ledger: Ledger, datab
     shown = row_of(owner, "pay_1")
     assert '<td class="number">$10.00</td>' in shown
     assert "250 credits" in shown
-    assert "Refund of $1.23, 2 Jan 2026: succeeded" in shown
-    assert "Dispute of $4.56, 3 Jan 2026: needs response" in shown
+    assert "Refund of $1.23, 2 Jan 2026: the money is on its way to the card" in shown
+    assert "Dispute of $4.56, 3 Jan 2026: the bank is deciding" in shown
 
 
 def test_open_purchase_is_continued_until_nobody_shall_pay_it_and_by_who_may_buy(

@@ -193,9 +193,8 @@ def test_resuming_without_a_card_is_refused_and_with_one_it_goes_on(
     owner.post(SAVE, **TOPUP | {"card": card})
     owner.post(f"/billing/payment-methods/{card}/remove")
     assert ledger.get_auto_topup("acme")["paused_reason"] == "no_payment_method"
-    refused = owner.post("/billing/auto-topup/resume")
-    assert refused.status_code == 409
-    assert "There is no card to charge" in refused.text
+    assert owner.post("/billing/auto-topup/resume").status_code == 303
+    assert "There is no card to charge" in owner.get(PAGE).text
     assert ledger.get_auto_topup("acme")["paused_reason"] == "no_payment_method"
     add_card(owner, client_at_stripe)
     rows(database, "update billing.auto_topup_settings set paused_reason = 'card_declined' returning 1")
@@ -215,3 +214,152 @@ def test_switching_off_says_when_a_charge_has_begun(
     rows(database, "update billing.topups set state = 'action_required' returning 1")
     owner.post("/billing/auto-topup/off")
     assert "Nothing is charged by itself any more." in owner.get(PAGE).text
+
+
+def test_preview_says_what_saving_does_now(owner: Browser, ledger: Ledger, card: str) -> None:
+    query = "&".join(f"{name}={value}" for name, value in (TOPUP | {"card": card}).items())
+    assert "charges nothing now: 100 credits" in owner.get(f"/billing/auto-topup/review?{query}").text
+    ledger.adjust_credits("a1", "acme", -60 * CREDIT, "tests", "tests")
+    page = owner.get(f"/billing/auto-topup/review?{query}").text
+    assert "saving charges $5.00 to Visa •••• 4242 at once" in page
+    # A card that the form does not name is the default, and is named before anybody consents to it.
+    unnamed = owner.get(f"/billing/auto-topup/review?{query}".replace(f"card={card}", "card="))
+    assert f'name="card" value="{card}"' in unnamed.text
+    assert "to Visa •••• 4242 at once" in unnamed.text
+    assert ledger.get_auto_topup("acme")["enabled"] is False
+
+
+def test_enabling_needs_the_box_and_keeps_who_allowed_what(
+    owner: Browser, ledger: Ledger, card: str, money: Counts
+) -> None:
+    before = money()
+    for consent in ("", "on", "2020-01", "2026-11"):
+        refused = owner.post("/billing/auto-topup", **TOPUP | {"card": card, "consent": consent})
+        assert refused.status_code == 422
+        former = "The text has changed. Read it and tick the box"
+        assert (former if consent == "2026-11" else "Tick the box") in refused.text
+    assert money() == before
+    assert owner.post("/billing/auto-topup", **TOPUP | {"card": card}).status_code == 303
+    assert ledger.get_auto_topup("acme")["enabled"] is True
+    assert owner.post("/billing/auto-topup/off").status_code == 303
+    page = owner.get("/billing/auto-topup").text
+    assert "Switched off" in page
+    assert "At 50: add 100, at most $100.00 a day, $500.00 a month, 3 an hour" in re.sub(r"\s+", " ", page)
+    assert ">You<" in page
+
+
+def test_a_charge_that_takes_several_amounts_is_what_the_words_say(
+    owner: Browser, ledger: Ledger, card: str
+) -> None:
+    ledger.adjust_credits("a1", "acme", -90 * CREDIT, "tests", "tests")
+    wanted = TOPUP | {"card": card, "threshold": "150"}
+    page = owner.get("/billing/auto-topup/review?" + "&".join(f"{n}={v}" for n, v in wanted.items())).text
+    assert "add 100 credits, or a multiple of them when 100 would not lift the balance above 150" in page
+    assert "<dt>One charge</dt><dd>$5.00 or more</dd>" in page
+    assert "saving charges $10.00 to Visa •••• 4242 at once</strong> and adds 200 credits." in page
+    assert "it can be larger than the smallest charge named above" in page
+    ledger.adjust_credits("a2", "acme", 200 * CREDIT, "tests", "tests")
+    owner.post("/billing/auto-topup", **wanted)
+    for path in ("/billing", "/billing/auto-topup"):
+        said = " ".join(re.sub("<[^>]+>", " ", owner.get(path).text).split())
+        assert (
+            "One charge is $5.00 or more. It adds 100 credits, or a multiple of them when 100 would not"
+            in said
+        )
+    assert "<strong>$5.00 or more</strong> when the balance falls to 150" in owner.get("/billing").text
+
+
+def test_smallest_charge_that_is_named_has_its_fees_in_either_mode(
+    owner: Browser, ledger: Ledger, card: str
+) -> None:
+    ledger.set_fee_rule({"id": "fee", "kind": "fee", "label": "Handling", "percent": "0", "fixed": 50, "applies_to": "both",
+                         "currency": None}, "tests")  # fmt: skip
+    wanted = TOPUP | {"card": card, "mode": "target", "amount": "250"}
+    page = owner.get("/billing/auto-topup/review?" + "&".join(f"{n}={v}" for n, v in wanted.items())).text
+    assert "$10.50 or more ($10.00 Credits + $0.50 Handling); smaller only where a cap leaves less" in page
+
+
+def test_without_a_card_nothing_is_allowed_and_the_pages_lead_to_one(
+    owner: Browser, ledger: Ledger, card: str, money: Counts
+) -> None:
+    owner.post("/billing/auto-topup", **TOPUP | {"card": card})
+    owner.post(f"/billing/payment-methods/{card}/remove")
+    page = owner.get("/billing/auto-topup").text
+    assert "Switch auto top-up off" in page
+    assert 'href="/billing/payment-methods" role="button"' in page
+    assert "Add a card" in page
+    for offer in ("Continue", "Resume", "also resume it"):
+        assert offer not in page
+    before = money()
+    for answer in (
+        owner.post("/billing/auto-topup", **TOPUP),
+        owner.get("/billing/auto-topup/review?" + "&".join(f"{n}={v}" for n, v in TOPUP.items())),
+    ):
+        assert answer.status_code == 422
+        assert 'role="alert">There is no card to charge. Add a card first.' in answer.text
+        assert 'name="consent"' not in answer.text
+    assert money() == before
+    # A page that was open before the card was removed.
+    answer = owner.post("/billing/auto-topup/resume")
+    assert answer.location == "/billing/auto-topup"
+    assert "There is no card to charge. Add a card first." in owner.get(answer.location).text
+    assert ledger.get_auto_topup("acme")["paused_reason"] == "no_payment_method"
+
+
+def test_cards_of_which_none_is_charged_are_to_be_chosen_from(
+    owner: Browser, ledger: Ledger, card: str, database: Database
+) -> None:
+    owner.post("/billing/auto-topup", **TOPUP | {"card": card})
+    rows(database, "update billing.customers set default_payment_method = null returning 1")
+    rows(database, "update billing.auto_topup_settings set paused_reason = 'no_payment_method' returning 1")
+    page = owner.get("/billing/auto-topup").text
+    assert "Choose a card" in page
+    assert ">Resume<" not in page
+    assert owner.post("/billing/auto-topup", **TOPUP).status_code == 422
+    assert "Continue" in page
+
+
+def test_what_was_allowed_under_the_former_text_stays_and_its_words_are_kept(
+    owner: Browser, ledger: Ledger, card: str
+) -> None:
+    former = {"enabled": True, "threshold": 50 * CREDIT, "credits": 100 * CREDIT, "text_version": "2026-11"}
+    ledger.set_auto_topup("acme", former, "tests")
+    assert ledger.get_auto_topup("acme")["enabled"] is True
+    page = owner.get("/billing/auto-topup").text
+    assert "<dt>2026-11</dt><dd>I allow the card named above" in page
+    assert f"<dt>{CONSENT_TEXT_VERSION}</dt>" not in page
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "said"),
+    [
+        ({"threshold": "x"}, "threshold", "Write a number of credits"),
+        ({"amount": "0"}, "amount", "more than zero"),
+        ({"amount": "1"}, "amount", "One charge would be $0.05, and less than $0.50 cannot be charged."),
+        ({"mode": "target", "amount": "50"}, "amount", "more than the threshold"),
+        ({"mode": "other"}, "mode", "Choose one of these."),
+        ({"cap_day": "$1.00"}, "cap_day", "One charge is $5.00 or more, and this leaves no room for it."),
+        ({"cap_day": "4", "cap_month": "4"}, "cap_day", "no room for it"),
+        ({"amount": "1000000000"}, "amount", "the most that can be charged at once"),
+        ({"cap_month": "$50.00"}, "cap_month", "cannot be less than the most in a day"),
+        ({"cap_month": "1,5"}, "cap_month", "commas between thousands only"),
+        ({"cap_day": "99,99"}, "cap_day", "commas between thousands only"),
+        ({"amount": "12,5"}, "amount", "commas between thousands only"),
+        ({"threshold": "0,5"}, "threshold", "commas between thousands only"),
+        ({"cap_day": "1e9"}, "cap_day", "Write an amount of money"),
+        ({"per_hour": "11"}, "per_hour", "from 1 to 10"),
+        ({"card": "pm_of_somebody_else"}, "card", "not saved any more"),
+    ],
+)  # fmt: skip
+def test_faults_stand_at_their_fields(
+    owner: Browser, card: str, money: Counts, change: dict[str, str], field: str, said: str
+) -> None:
+    before = money()
+    answer = owner.post("/billing/auto-topup", **TOPUP | {"card": card} | change)
+    assert answer.status_code == 422
+    fault = re.search(rf'id="{field}-fault" class="fault">([^<]+)<', answer.text)
+    assert fault is not None
+    assert said in fault[1]
+    if field != "mode":
+        assert f'value="{change.get(field, "")}"' in answer.text or field == "card"
+    assert money() == before
