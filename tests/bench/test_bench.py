@@ -41,7 +41,7 @@ def at(document: Any, name: str) -> Any:
 def test_the_results_have_the_names_that_others_read(tmp_path: Path) -> None:
     output = tmp_path / "results.json"
     groups = ("spend", "usage", "peers", "http", "sweep", "pages", "charge")
-    command = [sys.executable, "-m", "bench", *groups, "--rounds=1", "--seconds=0.2", "--small"]
+    command = [sys.executable, "-m", "bench", *groups, "--rounds=1", "--seconds=0.5", "--small"]
     done = subprocess.run(
         [*command, f"--output={output}"], cwd=ROOT, capture_output=True, text=True, check=False
     )
