@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+PACKAGES = ("chromium-headless-shell", "chromium")
+"""The first, which Debian has, draws no window of its own and is a fifth faster; not every system has it."""
+NAMES = (*PACKAGES, "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 PLACES = (
     "/usr/lib/chromium/chromium",
     "/snap/bin/chromium",
@@ -38,7 +40,9 @@ def main() -> int:
     """Make sure there is one; without, only a build machine (CI=true) has to fail."""
     if find() is None and os.geteuid() == 0 and shutil.which("apt-get"):
         subprocess.run(["apt-get", "update", "-q"], check=False)
-        subprocess.run(["apt-get", "install", "-qy", "--no-install-recommends", "chromium"], check=False)
+        for package in PACKAGES:
+            if find() is None:
+                subprocess.run(["apt-get", "install", "-qy", "--no-install-recommends", package], check=False)
     if find() is None:
         print(ADVICE, file=sys.stderr)
         return 1 if os.environ.get("CI") == "true" else 0
