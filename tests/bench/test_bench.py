@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+# It loads both cores. Behind the browser's tests it starves nobody, and no browser starves it.
+pytestmark = pytest.mark.xdist_group("browser")
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = (
     "spend_sql.ratio_vs_plain",

@@ -73,7 +73,7 @@ class Service:
     def start(self) -> None:
         if not self.stack.programs["web"].running:
             self.stack.programs["web"].start()
-        wait_until(lambda: listening(self.stack.port), 60, "web to listen")
+        wait_until(lambda: listening(self.stack.port), 30, "web to listen")
 
     def query(self, statement: str, *values: object) -> list[dict[str, Any]]:
         with (

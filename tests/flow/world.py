@@ -118,7 +118,7 @@ class World(Scene):
         account = Account(self, f"flow-{os.getpid()}-{next(_numbers)}")
         account.api.open_account("Flow", "flow@example.com")
         account.pay(account.checkout())
-        account.await_balance(SIGNUP + BOUGHT, timeout=30)
+        account.await_balance(SIGNUP + BOUGHT)
         if topup:
             account.enable_topup()
         return account
