@@ -214,9 +214,7 @@ def _line(line: StripeData, prices: dict[str, StripeData]) -> StripeData:
     price = prices.get(id_of(details.get("price")) or "", {})
     recurring = price.get("recurring") or {}
     discounts = sum(discount["amount"] for discount in line.get("discount_amounts") or ())
-    included = sum(
-        tax["amount"] for tax in line.get("taxes") or () if tax.get("tax_behavior") == "inclusive"
-    )
+    included = sum(tax["amount"] for tax in line.get("taxes") or () if tax.get("tax_behavior") == "inclusive")
     credited = (item.get("proration_details") or {}).get("credited_items") or {}
     return {
         "id": line["id"],

@@ -69,13 +69,19 @@ def half(books: Books, *lines: dict[str, Any], name: str = "in_half", **more: An
     return pay(books, stripe.invoice(name, *lines, reason="subscription_update", **more))
 
 
-def unused(amount: int = 1250, credits: Any = ("il_0",), name: str = "il_back", **more: Any) -> dict[str, Any]:
+def unused(
+    amount: int = 1250, credits: Any = ("il_0",), name: str = "il_back", **more: Any
+) -> dict[str, Any]:
     """Stripe credits the second half of the first month."""
     facts = {"proration": True, "credits": list(credits) if credits else None} | more
-    return stripe.line(name, -amount, facts.pop("price", "small-monthly"), START + MONTH // 2, START + MONTH, **facts)
+    return stripe.line(
+        name, -amount, facts.pop("price", "small-monthly"), START + MONTH // 2, START + MONTH, **facts
+    )
 
 
-def rest(amount: int, price: str, name: str = "il_rest", end: int = START + MONTH, **more: Any) -> dict[str, Any]:
+def rest(
+    amount: int, price: str, name: str = "il_rest", end: int = START + MONTH, **more: Any
+) -> dict[str, Any]:
     return stripe.line(name, amount, price, START + MONTH // 2, end, proration=True, **more)
 
 
@@ -90,11 +96,18 @@ def month_as_recorded(books: Books) -> None:
 def test_a_change_from_month_to_year_as_stripe_recorded_it_grants_the_year(books: Books) -> None:
     month_as_recorded(books)
     assert books.balance() == 500
-    assert [pay(books, stripe.CHANGE_OF_INTERVAL)["outcome"] for _ in range(3)] == ["granted", "nothing", "nothing"]
+    assert [pay(books, stripe.CHANGE_OF_INTERVAL)["outcome"] for _ in range(3)] == [
+        "granted",
+        "nothing",
+        "nothing",
+    ]
     assert books.lots() == {"il_1SRzpzKXBGcbgpbZMzejrUlL": 0, "il_1SRzq4KXBGcbgpbZnrLSvH2d": 6000}
     back = books.query("select * from billing.credit_transactions where kind = 'plan_change'")
     assert [(row["amount"], row["counter_account"]) for row in back] == [(-500 * CREDIT, "refunds")]
-    assert (books.notices("subscription.credits_granted"), books.notices("subscription.credits_returned")) == (2, 1)
+    assert (
+        books.notices("subscription.credits_granted"),
+        books.notices("subscription.credits_returned"),
+    ) == (2, 1)
     ties_out(books.ledger.get_statement("a", dt.datetime.now(dt.UTC).date().replace(day=1)))
     books.assert_sound()
 
@@ -109,7 +122,9 @@ def test_what_was_spent_of_the_month_counts_as_granted_by_the_year(books: Books)
     books.assert_sound()
 
 
-def test_a_credit_that_is_read_before_the_invoice_that_it_credits_ends_in_the_same_books(books: Books) -> None:
+def test_a_credit_that_is_read_before_the_invoice_that_it_credits_ends_in_the_same_books(
+    books: Books,
+) -> None:
     pay(books, stripe.CHANGE_OF_INTERVAL)
     assert books.balance() == 6000
     month_as_recorded(books)
@@ -118,11 +133,15 @@ def test_a_credit_that_is_read_before_the_invoice_that_it_credits_ends_in_the_sa
     books.assert_sound()
 
 
-def test_from_year_to_month_takes_the_unused_part_back_and_grants_months_that_the_credit_pays(books: Books) -> None:
+def test_from_year_to_month_takes_the_unused_part_back_and_grants_months_that_the_credit_pays(
+    books: Books,
+) -> None:
     year = stripe.line("il_y", 25000, "small-annual", START, START + YEAR)
     pay(books, stripe.invoice("in_y", year, reason="subscription_create"))
     books.spend(1000)
-    back = stripe.line("il_b", -20000, "small-annual", START + 73 * DAY, START + YEAR, proration=True, credits=["il_y"])
+    back = stripe.line(
+        "il_b", -20000, "small-annual", START + 73 * DAY, START + YEAR, proration=True, credits=["il_y"]
+    )
     month = stripe.line("il_m", 2500, "small-monthly", START + 73 * DAY, START + 103 * DAY, proration=True)
     answer = half(books, back, month, total=-17500, amount_paid=0, amount_due=0)
     assert answer["outcome"] == "granted"
@@ -185,12 +204,22 @@ def test_plans_changed_to_and_fro_give_no_credits_for_nothing(books: Books) -> N
             books.spend(books.balance())
         price, amount = ("price_pro", 7900) if number % 2 == 0 else ("small-monthly", 2500)
         name = f"il_to_{number}"
-        back = stripe.line(f"il_fro_{number}", -current[2], current[1], START, START + MONTH, proration=True, credits=[current[0]])
+        back = stripe.line(
+            f"il_fro_{number}",
+            -current[2],
+            current[1],
+            START,
+            START + MONTH,
+            proration=True,
+            credits=[current[0]],
+        )
         new = stripe.line(name, amount, price, START, START + MONTH, proration=True)
         paid = max(paid, amount)
         half(books, back, new, name=f"in_{number}")
         current = (name, price, amount)
-    granted = books.value("select sum(amount) from billing.credit_transactions where kind in ('subscription', 'plan_change')")
+    granted = books.value(
+        "select sum(amount) from billing.credit_transactions where kind in ('subscription', 'plan_change')"
+    )
     assert granted <= 2500 * CREDIT
     books.assert_sound()
 
@@ -201,8 +230,19 @@ def test_seats_up_and_down_grant_and_take_back_their_shares(books: Books, named:
     half(books, unused(credits=["il_0"] if named else None), rest(6250, "small-monthly", quantity=5))
     assert books.lots() == {"il_0": 250, "il_rest": 1250}
     quarter = {"credits": ["il_rest"]} if named else {"credits": None}
-    back = stripe.line("il_b", -3125, "small-monthly", START + MONTH * 3 // 4, START + MONTH, proration=True, quantity=5, **quarter)
-    more = stripe.line("il_r", 1250, "small-monthly", START + MONTH * 3 // 4, START + MONTH, proration=True, quantity=2)
+    back = stripe.line(
+        "il_b",
+        -3125,
+        "small-monthly",
+        START + MONTH * 3 // 4,
+        START + MONTH,
+        proration=True,
+        quantity=5,
+        **quarter,
+    )
+    more = stripe.line(
+        "il_r", 1250, "small-monthly", START + MONTH * 3 // 4, START + MONTH, proration=True, quantity=2
+    )
     half(books, back, more, name="in_down", total=-1875, amount_paid=0)
     # By seats and time: 250 + 625 + 250 for one, five, two seats.
     assert books.balance() == pytest.approx(1125, abs=0.00001)  # what is due back is rounded up
@@ -263,7 +303,9 @@ def test_a_cycle_of_any_length_grants_its_plan(
 
 
 @pytest.mark.parametrize("price", ["price_old", "price_tiers"])
-def test_a_subscriber_of_another_price_of_the_same_cycle_keeps_the_whole_cycle(books: Books, price: str) -> None:
+def test_a_subscriber_of_another_price_of_the_same_cycle_keeps_the_whole_cycle(
+    books: Books, price: str
+) -> None:
     books.query("update billing.subscription_plans set stripe_price_id = null where id = 'small'")
     books.query("delete from billing.subscription_plans where stripe_price_id is not null")
     pay(books, stripe.invoice("in_0", cycle(price=price, amount=1500)))
@@ -382,7 +424,9 @@ def test_a_trial_grants_when_it_is_paid_for(books: Books) -> None:
 @pytest.mark.parametrize("status", ["draft", "open", "void", "uncollectible"])
 def test_an_invoice_of_a_paused_subscription_grants_when_and_if_it_is_paid(books: Books, status: str) -> None:
     with books.nothing_moves():
-        assert pay(books, stripe.invoice("in_0", cycle(), status=status, amount_paid=0))["outcome"] == "unpaid"
+        assert (
+            pay(books, stripe.invoice("in_0", cycle(), status=status, amount_paid=0))["outcome"] == "unpaid"
+        )
     assert pay(books, stripe.invoice("in_0", cycle()))["outcome"] == "granted"
     assert books.balance() == 500
 

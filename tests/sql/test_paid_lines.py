@@ -15,7 +15,9 @@ __all__ = ["account"]
 # Refunds
 
 
-def test_a_refund_of_a_change_of_plan_takes_its_share_of_what_was_paid_and_leaves_what_the_credit_paid(books: Books) -> None:
+def test_a_refund_of_a_change_of_plan_takes_its_share_of_what_was_paid_and_leaves_what_the_credit_paid(
+    books: Books,
+) -> None:
     """250 dollars for the year, 25 of them by the month's credit: 225 refunded are nine tenths."""
     month_as_recorded(books)
     pay(books, stripe.CHANGE_OF_INTERVAL)
@@ -59,7 +61,9 @@ def stray(reason: str) -> dict[str, Any]:
     "reason",
     ["no_subscription", "another_subscription", "plan_is_free", "price_is_metered", "plan_grants_nothing"],
 )
-def test_a_line_of_a_plan_that_is_paid_and_grants_nothing_is_parked_and_announced_once(books: Books, reason: str) -> None:
+def test_a_line_of_a_plan_that_is_paid_and_grants_nothing_is_parked_and_announced_once(
+    books: Books, reason: str
+) -> None:
     if reason == "plan_grants_nothing":
         books.query("update billing.subscription_plans set credits_per_cycle = 0 where id = 'small'")
     for _ in range(2):

@@ -10,11 +10,11 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shared.stripe_subscriptions import facts_of_invoice
 from tests import stripe_shapes as stripe
 from tests.sql.books import CREDIT, Books
-from tests.sql.test_invoice_lines import CUSTOMER, MONTH, PRICES, START, YEAR, account
+from tests.sql.test_invoice_lines import MONTH, PRICES, START, YEAR, account
 from tests.sql.test_statement import ties_out
-from shared.stripe_subscriptions import facts_of_invoice
 
 __all__ = ["account"]
 
@@ -67,7 +67,9 @@ class Subscription:
         due = round(Fraction(amount * self.quantity * (end - self.now), length))
         self.line, self.amount = f"il_{self.account}_{next(self.names)}", due
         self.paid.append((due, Fraction(credits * CREDIT, amount)))
-        return stripe.line(self.line, due, self.price, self.now, end, quantity=self.quantity, proration=proration)
+        return stripe.line(
+            self.line, due, self.price, self.now, end, quantity=self.quantity, proration=proration
+        )
 
     def credit(self) -> dict[str, Any]:
         amount, credits, length = PLANS[self.price]
@@ -156,7 +158,9 @@ class Subscription:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=CHANGES)
-def test_credits_granted_stay_within_the_rate_of_the_money_paid(books: Books, steps: list[tuple[Any, ...]]) -> None:
+def test_credits_granted_stay_within_the_rate_of_the_money_paid(
+    books: Books, steps: list[tuple[Any, ...]]
+) -> None:
     subscription = Subscription(books)
     for step in steps:
         subscription.act(step)

@@ -133,7 +133,14 @@ def test_invoices_that_pay_no_cycle_are_kept_and_grant_nothing(books: Books, fac
 @pytest.mark.parametrize("proration", [False, True])
 @pytest.mark.parametrize(
     "reason",
-    ["subscription_create", "subscription_cycle", "subscription_update", "manual", "subscription_threshold", None],
+    [
+        "subscription_create",
+        "subscription_cycle",
+        "subscription_update",
+        "manual",
+        "subscription_threshold",
+        None,
+    ],
 )
 def test_what_a_line_pays_for_counts_and_not_why_its_invoice_was_made(
     books: Books, reason: str | None, proration: bool
@@ -261,7 +268,9 @@ def test_invoices_in_any_order_and_number_end_in_the_same_lots(books: Books, cap
     """40 seeds a cap: five cycles and an invoice of another product, each told three times."""
     rolled(books, cap)
     told = [invoice(cycle) for cycle in range(5)]
-    told.append(invoice(7, line(7, product="prod_support", price="price_s"), billing_reason="subscription_update"))
+    told.append(
+        invoice(7, line(7, product="prod_support", price="price_s"), billing_reason="subscription_update")
+    )
     found = set()
     for seed in range(40):
         account, customer = f"acc_{seed}", f"cus_{seed}"

@@ -189,7 +189,8 @@ def forget(shop: Shop) -> None:
     """Empty books of subscriptions, as after the loss of a database."""
     shop.world.query(
         "begin; set local session_replication_role = replica;"
-        "delete from billing.subscription_grants; delete from billing.invoice_lines; delete from billing.invoices; delete from billing.subscriptions;"
+        "delete from billing.subscription_grants; delete from billing.invoice_lines;"
+        "delete from billing.invoices; delete from billing.subscriptions;"
         "delete from billing.credit_transactions where kind = 'subscription';"
         "delete from billing.credit_lots where kind = 'subscription';"
         "delete from billing.outbox where topic = 'subscription.credits_granted';"
@@ -229,7 +230,9 @@ def test_a_renewal_that_is_not_paid_is_kept_and_grants_nothing(shop: Shop) -> No
     shop.world.spend(550)  # its status does not touch credits
 
 
-def test_a_change_of_plan_grants_the_share_that_was_paid_and_the_whole_from_the_next_cycle_on(shop: Shop) -> None:
+def test_a_change_of_plan_grants_the_share_that_was_paid_and_the_whole_from_the_next_cycle_on(
+    shop: Shop,
+) -> None:
     subscription_id = subscribe(shop)
     deliver(shop)
     shop.client.v1.products.create({"id": "refill_plan_pro", "name": "Pro"})

@@ -68,7 +68,9 @@ def _subscribed(row: dict[str, Any]) -> Explained:
 def _changed(row: dict[str, Any]) -> Explained:
     plan = f" of the plan {row['invoice']['plan']}" if row["invoice"] else ""
     links = [Link(url, "Invoice")] if row["invoice"] and (url := row["invoice"]["hosted_url"]) else []
-    return Explained(f"Unspent credits{plan}", "The plan changed: Stripe credited time that was paid for", links)
+    return Explained(
+        f"Unspent credits{plan}", "The plan changed: Stripe credited time that was paid for", links
+    )
 
 
 def _given(row: dict[str, Any]) -> Explained:
