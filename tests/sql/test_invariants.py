@@ -73,7 +73,7 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         "update billing.payments set amount = 10001 where purpose = 'topup'",
         {"check_payment_granted_once"},
     ),
-    "check_currency_rules": ("update billing.currencies set own_minimum = 2001 where code = 'usd'", set()),
+    "check_currency_rules": ("update billing.auto_topup_settings set credits = 1", set()),
     "check_topup_trigger": ("update billing.credit_balances set topup_trigger = 1", set()),
     "check_topups_stuck": (
         (
@@ -88,6 +88,13 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         (
             "insert into billing.stripe_events (id, type, livemode, payload, received_at)"
             " values ('evt', 'x', false, '', now() - interval '11 minutes')"
+        ),
+        set(),
+    ),
+    "check_stripe_accepts_key": (
+        (
+            "insert into billing.stripe_refusals (cause, code, account_id, details)"
+            " values ('key', 'stripe_key_refused', 'a', '{}')"
         ),
         set(),
     ),
