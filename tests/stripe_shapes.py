@@ -1,8 +1,8 @@
 """Invoices as Stripe answers them, trimmed to the fields that decide what is granted.
 
 CHANGE_OF_INTERVAL is a trimmed copy of traffic that pay-rails/pay (MIT License) recorded from api.stripe.com in test mode
-(test/vcr_cassettes/stripe_can_swap_a_subscription, API 2025-10-29.clover): a monthly subscription of 25 dollars that becomes a
-yearly one of 250 dollars four seconds later. The other shapes follow it.
+(test/vcr_cassettes/stripe_can_swap_a_subscription, API 2025-10-29.clover): a monthly subscription of 25 dollars that
+becomes a yearly one of 250 dollars four seconds later. The other shapes follow it.
 """
 
 from __future__ import annotations

@@ -131,17 +131,7 @@ def test_invoices_that_pay_no_cycle_are_kept_and_grant_nothing(books: Books, fac
 
 
 @pytest.mark.parametrize("proration", [False, True])
-@pytest.mark.parametrize(
-    "reason",
-    [
-        "subscription_create",
-        "subscription_cycle",
-        "subscription_update",
-        "manual",
-        "subscription_threshold",
-        None,
-    ],
-)
+@pytest.mark.parametrize("reason", ["subscription_create", "subscription_update", "manual", None])
 def test_what_a_line_pays_for_counts_and_not_why_its_invoice_was_made(
     books: Books, reason: str | None, proration: bool
 ) -> None:

@@ -63,6 +63,8 @@ PAYLOADS: dict[str, dict[str, Any]] = {
     "dispute.closed": {**DISPUTE, "status": "lost"},
     "operations.fraud_warning": {"payment_id": "pay_1", "account_id": ACCOUNT, "amount": 1_050, "currency": "usd",
                                  "fraud_type": "made_with_stolen_card"},
+    "operations.stripe_refused": {"code": "price_unavailable", "message": "No such price: '$10.50'", "stripe_code": None,
+                                  "param": None, "request_id": None, "account_id": ACCOUNT, "amount": 1_050},
     "operations.webhook_disabled": {"endpoint_id": "whe_1", "account_id": ACCOUNT, "reason": "failing",
                                     "failing_since": "2027-01-01T00:00:00+00:00"},
 }  # fmt: skip
