@@ -19,7 +19,27 @@ log = logging.getLogger(__name__)
 
 # Values that the database refuses by their type, their form, their size or a check of the table.
 INVALID: Final = frozenset(
-    "22001 22003 22007 22008 22009 22015 22018 22021 22023 22025 2201B 22032 22P02 22P03 22P05 23502 23514 54000 54001".split()
+    [
+        "22001",
+        "22003",
+        "22007",
+        "22008",
+        "22009",
+        "22015",
+        "22018",
+        "22021",
+        "22023",
+        "22025",
+        "2201B",
+        "22032",
+        "22P02",
+        "22P03",
+        "22P05",
+        "23502",
+        "23514",
+        "54000",
+        "54001",
+    ]
 )
 # A proxy before PostgREST that does not take so large a body.
 TOO_LARGE: Final = "413"

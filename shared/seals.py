@@ -67,7 +67,9 @@ class Sealer:
 
     def _seal(self, metadata: Mapping[str, str], amount: Any, currency: Any) -> str:
         parts = (*(f"{name}={metadata[name]}" for name in sorted(metadata)), f"{amount}", f"{currency}")
-        return hmac.new(self._key, json_safe(parts).encode(errors="surrogatepass"), hashlib.sha256).hexdigest()
+        return hmac.new(
+            self._key, json_safe(parts).encode(errors="surrogatepass"), hashlib.sha256
+        ).hexdigest()
 
 
 def _metadata(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from shared import credits
 from shared.errors import RefillError, Refused, Transient
+from web import refusals
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,8 @@ def problem(code: str, status: int, detail: str, **extra: Any) -> Response:
 
 
 def answer_error(error: RefillError) -> Response:
-    """What a caller is told of one of our errors."""
+    """The problem document of an error of Refill's, and of a definitive refusal of Stripe."""
+    error = refusals.answered(error)
     if isinstance(error, (Refused, Transient)):
         response = problem(error.code, error.status, error.detail, **error.extra)
     else:

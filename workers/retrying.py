@@ -91,16 +91,19 @@ class _Keeper:
         self._booked_at = time.time()
 
     def failed(self, error: Exception) -> dramatiq.Retry:
-        """How the message is tried again. Logged is one line an outage; one for each message that fails while others do not."""
+        """How the message is tried again. Logs one line an outage; one for each message that fails while others do not."""
         options = middleware.current_options()
         retries = int(options.get("retries", 0))
-        facts = {"tries": retries + 1, "reason": f"{type(error).__name__}: {getattr(error, 'message', '') or error}"}
+        facts = {
+            "tries": retries + 1,
+            "reason": f"{type(error).__name__}: {getattr(error, 'message', '') or error}",
+        }
         alone = retries >= ALONE_TRIES and self._booked_at > options.get("requeue_timestamp", 0) / 1000
         message = middleware.current_id()
         if alone and self._outages.is_news(message):
             log.error("usage message keeps failing, others are booked", extra=facts)
         # shared.db has said it of the database.
-        elif not isinstance(error, DatabaseUnavailable) and self._outages.is_news(type(error)):
+        elif not isinstance(error, DatabaseUnavailable) and self._outages.is_news(type(error).__name__):
             log.error("usage waits", extra=facts, exc_info=error)
         return dramatiq.Retry("usage waits", delay=_wait(retries, ALONE_WAIT_MS if alone else USAGE_WAIT_MS))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 
-from shared import keys, queue
+from shared import keys, queue, stripe_notes
 from shared.errors import StripeUnavailable
 from shared.models import Topup
 from shared.observability import log_context
@@ -57,6 +57,7 @@ def charge_topup(app: App, topup_id: str) -> None:
         try:
             _advance(app, topup)
         except StripeBusy as error:
+            stripe_notes.report(app.ledger, error, topup["account_id"])
             log.warning("Stripe is busy, the top-up waits", extra={"reason": error.detail})
             app.ledger.release_topup(topup_id, error.code, BUSY_DELAY_SECONDS)
         except StripeUnavailable as error:
@@ -217,6 +218,7 @@ def _refused(app: App, topup: Topup, error: StripeRefused) -> None:
         "Stripe refused the top-up",
         extra={"code": error.stripe_code, "param": error.param, "answer": error.detail},
     )
+    stripe_notes.report(app.ledger, error, topup["account_id"])
     if error.param == "customer" and error.stripe_code == "resource_missing":
         app.ledger.mark_customer_deleted(topup["stripe_customer_id"])
         _finish(app, topup, "canceled", reason="customer_missing")

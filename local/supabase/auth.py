@@ -180,8 +180,10 @@ class Auth:
         with self._lock:
             user = self.find_user(email)
             for token, link in list(self._rows["links"].items()):
-                if user and link["user_id"] == user["id"] and hmac.compare_digest(
-                    link["digits"].encode(), digits.encode(errors="replace")
+                if (
+                    user
+                    and link["user_id"] == user["id"]
+                    and hmac.compare_digest(link["digits"].encode(), digits.encode(errors="replace"))
                 ):
                     self.take_link(token)
                     return self._open(user["id"], "otp")

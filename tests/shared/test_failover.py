@@ -96,7 +96,9 @@ def sessions(server: Postgres) -> set[int]:
     return {row[0] for row in found}
 
 
-def test_spends_go_on_after_a_server_was_read_only_and_no_old_connection_stays(own_postgres: Postgres) -> None:
+def test_spends_go_on_after_a_server_was_read_only_and_no_old_connection_stays(
+    own_postgres: Postgres,
+) -> None:
     seam, ledger = opened(own_postgres.url)
     with load(ledger) as spending:
         spending.more()
@@ -154,7 +156,11 @@ def test_whoever_sets_where_connections_go_is_obeyed(
 def standby(own_postgres: Postgres) -> Iterator[Postgres]:
     """A hot standby of own_postgres, streaming."""
     server = Postgres(port=free_port(), version=own_postgres.version)
-    copy = [str(program("pg_basebackup", own_postgres.version)), f"--dbname={own_postgres.url}", f"--pgdata={server.data}"]
+    copy = [
+        str(program("pg_basebackup", own_postgres.version)),
+        f"--dbname={own_postgres.url}",
+        f"--pgdata={server.data}",
+    ]
     copy += ["--write-recovery-conf", "--checkpoint=fast", "--wal-method=stream"]
     log = server.directory / "basebackup.log"
     server.data.mkdir(mode=0o700)

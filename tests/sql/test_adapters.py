@@ -227,7 +227,20 @@ def test_a_key_that_is_none_never_reads_as_a_refusal_of_the_ledger(gateway: Supa
 
 @pytest.mark.parametrize(
     "sqlstate",
-    ["25006", "42501", "58030", "XX000", "XX001", "26000", "0A000", "40000", "40003", "72000", "23505", "RF999"],
+    [
+        "25006",
+        "42501",
+        "58030",
+        "XX000",
+        "XX001",
+        "26000",
+        "0A000",
+        "40000",
+        "40003",
+        "72000",
+        "23505",
+        "RF999",
+    ],
 )
 def test_what_the_database_fails_with_is_unavailable_over_both(over: Books, sqlstate: str) -> None:
     with pytest.raises(DatabaseUnavailable) as caught:

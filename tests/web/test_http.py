@@ -127,7 +127,9 @@ def test_not_ready_names_what_is_away(own_redis: Redis, empty_database: Database
 
 def test_not_ready_while_the_database_takes_no_changes(database: Database, redis_url: str) -> None:
     with database.connect() as connection:
-        connection.execute(f'alter database "{database.name}" set default_transaction_read_only = on'.encode())
+        connection.execute(
+            f'alter database "{database.name}" set default_transaction_read_only = on'.encode()
+        )
     for more in ("", "?target_session_attrs=any"):
         seam = db.connect(make_settings(database.dsn + more, redis_url))
         client = create_app(make_settings(database.dsn, redis_url), ledger=Ledger(seam)).test_client()
@@ -136,7 +138,9 @@ def test_not_ready_while_the_database_takes_no_changes(database: Database, redis
         seam.close()
 
 
-@pytest.mark.parametrize("missing", ["spend_credits", "settle_payment", "operations_summary", "missing_functions"])
+@pytest.mark.parametrize(
+    "missing", ["spend_credits", "settle_payment", "operations_summary", "missing_functions"]
+)
 def test_not_ready_while_a_function_of_this_version_is_missing(
     client: FlaskClient, ledger: Ledger, database: Database, missing: str
 ) -> None:

@@ -71,30 +71,29 @@ def place(own_postgres: Postgres, redis_url: str, monkeypatch: pytest.MonkeyPatc
     made.redis.close()
 
 
+def trigger(sqlstate: str) -> tuple[list[str], list[str]]:
+    """How each booking is made to fail, and how it is put right."""
+    body = f"begin raise exception using errcode = '{sqlstate}'; end"
+    return [
+        f"create function billing.probe() returns trigger language plpgsql as $$ {body} $$",
+        "create trigger probe before insert on billing.credit_usage_keys for each row execute function billing.probe()",
+    ], ["drop trigger probe on billing.credit_usage_keys"]
+
+
+READ_ONLY = "alter system set default_transaction_read_only ="
+RECORD_USAGE = "alter function billing.record_usage(jsonb, text, boolean) rename to former"
 FAILING = {
     "read-only": (
-        ["alter system set default_transaction_read_only = on", "select pg_reload_conf()"],
-        ["alter system set default_transaction_read_only = off", "select pg_reload_conf()"],
+        [f"{READ_ONLY} on", "select pg_reload_conf()"],
+        [f"{READ_ONLY} off", "select pg_reload_conf()"],
     ),
     "function missing": (
-        ["alter function billing.record_usage(jsonb, text, boolean) rename to former"],
+        [RECORD_USAGE],
         ["alter function billing.former(jsonb, text, boolean) rename to record_usage"],
     ),
-    "no right": (
-        ["alter function billing.record_usage(jsonb, text, boolean) security invoker",
-         "alter table billing.credit_usage_keys disable row level security",
-         "create function billing.probe() returns trigger language plpgsql as $$ begin"
-         " raise exception using errcode = '42501'; end $$",
-         "create trigger probe before insert on billing.credit_usage_keys for each row execute function billing.probe()"],
-        ["drop trigger probe on billing.credit_usage_keys"],
-    ),
-    "I/O error": (
-        ["create function billing.probe() returns trigger language plpgsql as $$ begin"
-         " raise exception using errcode = '58030'; end $$",
-         "create trigger probe before insert on billing.credit_usage_keys for each row execute function billing.probe()"],
-        ["drop trigger probe on billing.credit_usage_keys"],
-    ),
-}  # fmt: skip
+    "no right": trigger("42501"),
+    "I/O error": trigger("58030"),
+}
 
 
 @pytest.mark.slow
@@ -111,12 +110,15 @@ def test_usage_on_the_queue_outlives_the_database_and_a_worker_that_is_killed_me
             place.ask(statement)
         for number in range(10):
             sender.enqueue(
-                queue.RECORD_USAGE, [{"id": f"u{number}.{k}", "account_id": "a", "amount": "1"} for k in (1, 2)]
+                queue.RECORD_USAGE,
+                [{"id": f"u{number}.{k}", "account_id": "a", "amount": "1"} for k in (1, 2)],
             )
         # It was given up after three.
         wait_until(lambda: place.tries >= 4, 60, "the fifth try")
         worker.kill()
-    said = [line for line in first.read_text().splitlines() if '"message": "the database failed a call"' in line]
+    said = [
+        line for line in first.read_text().splitlines() if '"message": "the database failed a call"' in line
+    ]
     assert len(said) == 1, "one line an outage"
     assert "unhandled exception" not in first.read_text()
     assert (place.balance, place.dead) == (100, 0)

@@ -202,13 +202,16 @@ def test_an_event_over_which_the_database_fails_keeps_no_neighbour_waiting(
 def test_a_message_costs_a_failing_database_few_calls(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
 
-    def failing(events: list[Any], *, park: bool) -> Any:  # noqa: ARG001
+    def failing(events: list[Any], *, park: bool) -> Any:
+        assert park
         calls.append(len(events))
-        raise translate(sqlstate, "", None)
+        raise translate(fails_with[-1], "", None)
 
     monkeypatch.setattr(world.ledger, "record_usage", failing)
+    fails_with: list[str | None] = []
     for sqlstate, most in (("25006", 1), (None, 1), ("42883", usage.FAILURES_MAX)):
         calls.clear()
+        fails_with.append(sqlstate)
         with pytest.raises(DatabaseUnavailable):
             usage.record_usage(world.app, [event(number) for number in range(1_000)])
         assert len(calls) <= most
