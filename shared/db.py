@@ -7,7 +7,6 @@ be repeated with the same arguments, so a call whose answer was lost is repeated
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Callable
@@ -86,8 +85,8 @@ def connect(
 class PostgresDatabase:
     """psycopg with a pool. Opens lazily, so that processes may start before PostgreSQL does.
 
-    Connections go to a server that takes changes (libpq's target_session_attrs=read-write, unless the DSN or
-    PGTARGETSESSIONATTRS says otherwise): of several hosts to the primary, and after a failover never back to the former one.
+    Connections go to a server that takes changes (libpq's target_session_attrs=read-write, unless the DSN says
+    otherwise): of several hosts to the primary, and after a failover never back to the former one.
     """
 
     def __init__(
@@ -192,9 +191,7 @@ def _meaning(error: psycopg.Error) -> Exception:
 
 
 def _target(dsn: str) -> dict[str, Any]:
-    if "PGTARGETSESSIONATTRS" in os.environ or "target_session_attrs" in conninfo_to_dict(dsn):
-        return {}
-    return {"target_session_attrs": "read-write"}
+    return {} if "target_session_attrs" in conninfo_to_dict(dsn) else {"target_session_attrs": "read-write"}
 
 
 def _is_read_only(dsn: str) -> bool:

@@ -19,36 +19,33 @@ log = logging.getLogger(__name__)
 
 # Values that the database refuses by their type, their form, their size or a check of the table.
 INVALID: Final = frozenset(
-    [
-        "22001",
-        "22003",
-        "22007",
-        "22008",
-        "22009",
-        "22015",
-        "22018",
-        "22021",
-        "22023",
-        "22025",
-        "2201B",
-        "22032",
-        "22P02",
-        "22P03",
-        "22P05",
-        "23502",
-        "23514",
-        "54000",
-        "54001",
-    ]
+    {
+        *(
+            "22001",
+            "22003",
+            "22007",
+            "22008",
+            "22009",
+            "22015",
+            "22018",
+            "22021",
+            "22023",
+            "22025",
+            "2201B",
+            "22032",
+        ),
+        *("22P02", "22P03", "22P05"),  # of class 22, data exceptions
+        *("23502", "23514", "54000", "54001"),  # not null, check, program limits
+    }
 )
 # A proxy before PostgREST that does not take so large a body.
 TOO_LARGE: Final = "413"
-# The transaction was rolled back by others (class 40, lock_not_available, snapshot_too_old): the same call may simply be made again.
+# Rolled back because of others (class 40, lock_not_available, snapshot_too_old): the same call may be made again.
 CONFLICTS: Final = ("40", "55P03", "72000")
 # The server is going down or coming up, or has no room; PostgREST lost its connection.
 ABSENT: Final = ("08", "53", "57P", "PGRST000", "PGRST001", "PGRST002", "PGRST003")
 READ_ONLY: Final = "25006"
-# The session is of no more use: its transaction state, its prepared statements or its cached plans are wrong. Another one may do.
+# The session is of no more use (transaction state, prepared statements, cached plans). Another one may do.
 STALE: Final = ("25", "26000", "42P05", "0A000")
 # A function, its schema or the right to call it is missing: a release is under way, or was forgotten.
 MISSING: Final = ("42883", "3F000", "42501", "42P01", "42703", "PGRST106", "PGRST202", "PGRST203")
@@ -68,7 +65,7 @@ class GoneError(DatabaseUnavailable):
 
 
 class StaleError(DatabaseUnavailable):
-    """This session cannot do it; a new one may."""
+    """The session cannot do it; a new one may."""
 
 
 def translate(sqlstate: str | None, message: str, detail: object) -> Refused | DatabaseUnavailable:
@@ -116,7 +113,7 @@ def _facts(detail: object) -> dict[str, object] | None:
 
 
 class Reporter:
-    """Logs what the database failed with: one line an outage; one for each function where the database is there and fails."""
+    """Logs what the database failed with: one line an outage; one for each function if the database is there and fails."""
 
     def __init__(self) -> None:
         self._outages = Outages()

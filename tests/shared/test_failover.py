@@ -135,17 +135,10 @@ def test_a_session_that_is_read_only_by_itself_is_replaced_at_once(own_postgres:
     seam.close()
 
 
-@pytest.mark.parametrize(
-    "own", ["?target_session_attrs=any", "?target_session_attrs=read-only", "environment"]
-)
-def test_whoever_sets_where_connections_go_is_obeyed(
-    own_postgres: Postgres, own: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("own", ["any", "read-only", "prefer-standby"])
+def test_whoever_sets_where_connections_go_is_obeyed(own_postgres: Postgres, own: str) -> None:
     set_read_only(own_postgres, "on")
-    if own == "environment":
-        monkeypatch.setenv("PGTARGETSESSIONATTRS", "any")
-        own = ""
-    seam = PostgresDatabase(own_postgres.url + own)
+    seam = PostgresDatabase(f"{own_postgres.url}?target_session_attrs={own}")
     assert len(Ledger(seam).list_packages()) == 3
     with pytest.raises(DatabaseUnavailable):
         Ledger(seam).open_account("a", "A", None, None, 0, "test")
