@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
-TopupState = Literal["open", "processing", "succeeded", "declined", "action_required", "unknown", "canceled"]
+TopupState = Literal[
+    "open", "processing", "succeeded", "declined", "action_required", "unknown", "canceling", "canceled"
+]
 
 
 class Account(TypedDict):
@@ -231,6 +233,8 @@ class Topup(TypedDict):
     age_seconds: int
     reason: str | None
     decline_code: str | None
+    advice_code: str | None
+    ends_as: Literal["declined", "canceled"] | None
     created_at: str
     finished_at: str | None
 
@@ -245,7 +249,7 @@ class OpenTopup(TypedDict):
 
 
 class Verdict(TypedDict):
-    """begin_topup_charge: whether to confirm now. go=false: the top-up is canceled, with the reason."""
+    """begin_topup_charge: whether to confirm now. go=false: the top-up is canceled, or canceling if it was sent before."""
 
     go: bool
     reason: str | None

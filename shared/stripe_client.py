@@ -27,12 +27,10 @@ from shared.models import Payment, Topup
 from shared.seals import Sealer
 from shared.settings import Settings
 from shared.stripe_facts import StripeData, id_of
+from shared.stripe_timing import CONNECT_TIMEOUT_SECONDS, NETWORK_RETRIES_MAX, READ_TIMEOUT_SECONDS
 
 log = logging.getLogger(__name__)
 
-CONNECT_TIMEOUT_SECONDS = 5
-READ_TIMEOUT_SECONDS = 25
-NETWORK_RETRIES_MAX = 2
 CHECKOUT_LIFETIME = dt.timedelta(hours=1)
 
 # What a card that wants its holder answers off session, by docs.stripe.com/declines/codes.
@@ -237,11 +235,14 @@ class StripeGateway:
             )
         return intent.to_dict()
 
-    def cancel_intent(self, intent_id: str, *, topup_id: str | None = None) -> StripeData:
-        """Cancels a PaymentIntent for good; StripeRefused once it succeeded or was canceled."""
-        options: Any = {"idempotency_key": keys.topup_cancel(topup_id)} if topup_id else {}
+    def cancel_intent(self, intent_id: str) -> StripeData:
+        """Cancels a PaymentIntent for good; StripeRefused once it succeeded or was canceled, or is processing.
+
+        Without an idempotency key of ours: a repeat changes nothing, and under a fixed key Stripe would replay a refusal for a
+        day although the PaymentIntent can be canceled by then.
+        """
         with translated():
-            return self.client.v1.payment_intents.cancel(intent_id, {}, options).to_dict()
+            return self.client.v1.payment_intents.cancel(intent_id).to_dict()
 
 
 @contextmanager
