@@ -97,6 +97,9 @@ TOPICS: Final[dict[str, Topic]] = {
     "member.invited": Topic("Somebody is invited to become a member of the account.", (), personal=True),
     "operations.fraud_warning": Topic("Stripe warns that a payment may be fraud.", (), slack=True),
     "operations.reconciliation_difference": Topic("Stripe and the books differ.", (), slack=True),
+    "operations.stripe_refused": Topic(
+        "Stripe refused a call, and only an operator can correct why.", (), slack=True
+    ),
     "operations.usage_unpriced": Topic("Usage came that no rate card prices.", (), slack=True),
     "operations.webhook_disabled": Topic("An endpoint of webhooks was switched off.", (), slack=True),
 }

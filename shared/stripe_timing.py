@@ -23,4 +23,4 @@ CALL_SECONDS_MAX: Final[int] = math.ceil(
 """The longest that one call of the gateway lasts, its retries included."""
 
 LEASE_SECONDS: Final[int] = CALL_SECONDS_MAX + 5
-"""How long a worker keeps a top-up for one call of Stripe; what it records renews it. The sweep leaves it alone meanwhile."""
+"""How long a worker keeps a top-up for one call of Stripe. What it records renews it; the sweep skips it meanwhile."""

@@ -34,15 +34,15 @@ def resume(services: Services, account_id: str, actor: str) -> dict[str, object]
 
 
 _NOT_POSSIBLE = {
-    "processing": "The bank is processing this charge, and Stripe cannot cancel it: that takes days with a bank debit. It ends by"
-    " itself. If it succeeds, its credits are granted, and you can refund it in the Stripe Dashboard.",
+    "processing": "The bank is processing this charge, and Stripe cannot cancel it: a bank debit takes days. It ends by itself."
+    " If it succeeds, its credits are granted, and you can refund it in the Stripe Dashboard.",
     "succeeded": "This charge has succeeded; its credits are granted within seconds. Refund it in the Stripe Dashboard.",
 }
 
 
 def _cancel_at_stripe(gateway: StripeGateway, topup: Topup) -> str | None:
-    """Cancels the PaymentIntent, which can never be charged then, whoever else is at work on it. Its status: canceled, missing
-    (Stripe knows none), or None when there is none yet. Refused state_conflict says what is possible instead.
+    """Cancels the PaymentIntent, which can never be charged then, whoever else is at work on it. Its status: canceled,
+    missing (Stripe knows none), or None when there is none yet. Refused state_conflict says what is possible instead.
     """
     intent_id = topup["stripe_payment_intent_id"]
     if intent_id is None:

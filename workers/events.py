@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NoReturn
 
-from shared import queue
+from shared import queue, stripe_notes
 from shared.errors import Refused, StripeUnavailable
 from shared.models import StripeEvent
 from shared.observability import log_context
@@ -34,6 +34,7 @@ def process_event(app: App, event_id: str) -> None:
         try:
             state, reason = judge(app, event)
         except (StripeUnavailable, StripeBusy) as error:
+            stripe_notes.report(app.ledger, error)
             log.warning("event deferred", extra={"reason": error.code})
             app.ledger.defer_stripe_event(event_id, error.code)
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Literal
 
-from shared import queue
+from shared import queue, stripe_notes
 from shared.errors import StripeUnavailable
 from shared.models import Payment, Settlement
 from shared.stripe_client import StripeBusy, StripeRefused
@@ -114,6 +114,7 @@ def check_payment(app: App, payment_id: str) -> None:
     try:
         verdict, reason = _look_at_parked(app, payment) if parked else _look(app, payment)
     except (StripeUnavailable, StripeBusy) as error:
+        stripe_notes.report(app.ledger, error, payment["account_id"])
         if parked:
             log.warning(
                 "parked payment waits for Stripe", extra={"payment": payment_id, "reason": error.code}

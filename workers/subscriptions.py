@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Final, Literal
 
+from shared import stripe_notes
 from shared import stripe_subscriptions as at_stripe
 from shared.errors import StripeUnavailable
 from shared.stripe_client import StripeBusy, StripeRefused
@@ -80,6 +81,7 @@ def check_subscription(app: App, checkout_id: str) -> None:
         if invoice is not None:
             end = follow_invoice(app, invoice)
     except (StripeUnavailable, StripeBusy, StripeRefused) as error:
+        stripe_notes.report(app.ledger, error, checkout["account_id"])
         log.warning("checkout of a plan not checked", extra={"checkout": checkout_id, "code": error.code})
         return
     log.info("checkout of a plan checked", extra={"checkout": checkout_id, "end": end})

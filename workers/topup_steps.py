@@ -1,7 +1,7 @@
 """What a top-up does next: one table, without I/O. `decide` reads it; workers/topups.py carries out what it says.
 
-A worker asks Stripe or the ledger (Call), hears something (Heard), and looks up the next Step. RULES is read from the top, the
-first rule that fits counts. The one principle behind it: a charge that was sent for confirmation is closed here only on
+A worker asks Stripe or the ledger (Call), hears something (Heard), and looks up the next Step. RULES is read from the top;
+the first rule that fits counts. The one principle behind it: a charge that was sent for confirmation is closed here only on
 Stripe's word. Until then it is live, counts in every cap, and keeps the account from a second charge.
 """
 
@@ -125,8 +125,9 @@ _H, _C, _D = Heard, Call, Do
 _REFUSALS = (_H.REFUSED, _H.UNEXPECTED, _H.MISSING)
 _STOP, _SETTLE, _CANCEL, _EXPLAIN = (Step(do) for do in (_D.STOP, _D.SETTLE, _D.CANCEL, _D.EXPLAIN))
 _LOOK, _RETRIEVE, _RECHECK = (Step(do) for do in (_D.LOOK, _D.RETRIEVE, _D.RECHECK))
-_BUSY, _AWAY = Step(_D.WAIT, reason="stripe_busy", seconds=BUSY_SECONDS), Step(
-    _D.WAIT, reason="stripe_unavailable", seconds=AWAY_SECONDS
+_BUSY, _AWAY = (
+    Step(_D.WAIT, reason="stripe_busy", seconds=BUSY_SECONDS),
+    Step(_D.WAIT, reason="stripe_unavailable", seconds=AWAY_SECONDS),
 )
 _ASK_HOLDER = Step(_D.WAIT, reason="authentication_required", seconds=HOLDER_SECONDS)
 _HOLDER = Step(_D.RECORD, "action_required", "authentication_required")
@@ -219,7 +220,7 @@ RULES: Final[tuple[Rule, ...]] = (
 
 @functools.cache
 def decide(row: Row, call: Call, heard: Heard) -> Step:
-    """The next step of a top-up after a call and what was heard of it. Pure; raises LookupError for what the table forgot."""
+    """The next step of a top-up after a call and what was heard of it. Raises LookupError for what the table forgot."""
     for rule in RULES:
         if (
             rule.call is call

@@ -16,7 +16,7 @@ from typing import Any
 
 from dramatiq.middleware import CurrentMessage
 
-from shared import keys, queue
+from shared import keys, queue, stripe_notes
 from shared.errors import Refused, StripeUnavailable
 from shared.models import Topup, TopupState
 from shared.observability import log_context
@@ -25,7 +25,7 @@ from shared.stripe_facts import StripeData, facts_of_intent
 from shared.stripe_timing import LEASE_SECONDS
 from workers import purchases
 from workers.app import App
-from workers.topup_steps import AWAY_SECONDS, DEAD, Call, Do, Heard, Row, Step, decide
+from workers.topup_steps import AWAY_SECONDS, Call, Do, Heard, Row, Step, decide
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,8 @@ class _Run:
         for purchase in self.app.ledger.open_checkouts(self.topup["account_id"]):
             try:
                 purchases.close_checkout(self.app, purchase)
-            except StripeBusy:
+            except StripeBusy as error:
+                stripe_notes.report(self.app.ledger, error, self.topup["account_id"])
                 return Call.LOOK, Heard.BUSY
             except StripeUnavailable:
                 return Call.LOOK, Heard.LOST
@@ -156,7 +157,8 @@ class _Run:
             return call, Heard.DECLINED
         except AuthenticationRequired:
             return call, Heard.HOLDER
-        except StripeBusy:
+        except StripeBusy as error:
+            stripe_notes.report(self.app.ledger, error, self.topup["account_id"])
             return call, Heard.BUSY
         except StripeUnavailable as error:
             return call, Heard.REPLAYED if error.extra.get("replayed") else Heard.LOST
@@ -199,6 +201,8 @@ class _Run:
         code, param = (refusal.stripe_code, refusal.param) if refusal else (None, None)
         answer = refusal.detail if refusal else "declined"
         log.error("Stripe refused the top-up", extra={"code": code, "param": param, "answer": answer})
+        if refusal is not None:
+            stripe_notes.report(self.app.ledger, refusal, topup["account_id"])
         if param == "customer" and code == "resource_missing":
             self.app.ledger.mark_customer_deleted(topup["stripe_customer_id"])
             reason = "customer_missing"

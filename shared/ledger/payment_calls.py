@@ -183,8 +183,8 @@ class PaymentCalls(Calls):
         )
 
     def begin_topup_charge(self, topup_id: str) -> Verdict:
-        """Looks once more, under the account's lock, whether a charge is wanted, allowed and needed. Without go the top-up is
-        canceled, or, if it was sent before, canceling.
+        """Looks once more, under the account's lock, whether a charge is wanted, allowed and needed. Without go the top-up
+        is canceled, or canceling if it was sent before.
         """
         return self._call("begin_topup_charge", p_topup_id=topup_id, p_lease_seconds=LEASE_SECONDS)
 

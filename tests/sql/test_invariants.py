@@ -101,6 +101,13 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         ),
         set(),
     ),
+    "check_stripe_accepts_key": (
+        (
+            "insert into billing.stripe_refusals (cause, code, account_id, details)"
+            " values ('key', 'stripe_key_refused', 'a', '{}')"
+        ),
+        set(),
+    ),
     "check_hold_trees": (
         "update billing.credit_holds set reserved = reserved + 1 where id = 'run'",
         set(),

@@ -137,7 +137,13 @@ def test_operators_see_counts_of_everything_that_waits(books: Books) -> None:
     books.enable()
     books.charge()
     summary = books.ledger.operations_summary()
-    assert summary["topups_open"] == {"open": 0, "processing": 1, "unknown": 0, "action_required": 0, "canceling": 0}
+    assert summary["topups_open"] == {
+        "open": 0,
+        "processing": 1,
+        "unknown": 0,
+        "action_required": 0,
+        "canceling": 0,
+    }
     assert summary["events_waiting"] == summary["events_parked"] == summary["payments_parked"] == 0
     assert books.ledger.list_topups("a", None, 5)[0]["state"] == "processing"
     assert books.ledger.list_topups("a", "declined", 5) == []
