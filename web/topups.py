@@ -34,8 +34,8 @@ def resume(services: Services, account_id: str, actor: str) -> dict[str, object]
 
 
 _NOT_POSSIBLE = {
-    "processing": "The bank is processing this charge, and Stripe cannot cancel it: a bank debit takes days. It ends by itself."
-    " If it succeeds, its credits are granted, and you can refund it in the Stripe Dashboard.",
+    "processing": "The bank is processing this charge, and Stripe cannot cancel it: a bank debit takes days. It ends by"
+    " itself. If it succeeds, its credits are granted, and you can refund it in the Stripe Dashboard.",
     "succeeded": "This charge has succeeded; its credits are granted within seconds. Refund it in the Stripe Dashboard.",
 }
 

@@ -1,4 +1,4 @@
-"""Automatic charges that the bank takes days over: nobody is blocked, nothing is charged twice, failures are booked at once."""
+"""Automatic charges that take the bank days: nobody is blocked, nothing is charged twice, failures are booked at once."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A confirmation that Stripe works on for longer than anybody waits: one charge for one need, whatever happens meanwhile.
 
-The local Stripe is only slow here: like Stripe it holds the PaymentIntent while it works, and answers others 429 lock_timeout.
+The local Stripe is only slow here: like Stripe it holds the PaymentIntent while it works; others get 429 lock_timeout.
 """
 
 from __future__ import annotations
