@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
-from shared.topup_models import OpenTopup as OpenTopup
-from shared.topup_models import Topup as Topup
-from shared.topup_models import TopupState as TopupState
-from shared.topup_models import Verdict as Verdict
+from shared.topup_models import OpenTopup as OpenTopup  # noqa: PLC0414 - rows like those below
+from shared.topup_models import Topup as Topup  # noqa: PLC0414 - rows like those below
+from shared.topup_models import TopupState as TopupState  # noqa: PLC0414 - rows like those below
+from shared.topup_models import Verdict as Verdict  # noqa: PLC0414 - rows like those below
 
 
 class Account(TypedDict):

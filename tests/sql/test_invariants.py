@@ -73,6 +73,7 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         "update billing.payments set amount = 10001 where purpose = 'topup'",
         {"check_payment_granted_once"},
     ),
+    "check_currency_rules": ("update billing.auto_topup_settings set credits = 1", set()),
     "check_topup_trigger": ("update billing.credit_balances set topup_trigger = 1", set()),
     "check_topups_stuck": (
         (
