@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.sql.books import CREDIT, Books
-from tests.sql.test_subscriptions import invoice
+from tests.sql.test_subscriptions import invoice, line
 
 # The views that a break makes fire. Most breaks violate one rule; where two rules follow from one another both are named.
 BREAKS: dict[str, tuple[str, set[str]]] = {
@@ -58,6 +58,15 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
     "check_reversals": ("update billing.payments set refunded_credits = 1 where id = 'pay_1'", set()),
     "check_subscription_grants": (
         "update billing.invoices set status = 'open' where id = 'in_1'",
+        set(),
+    ),
+    "check_paid_lines": (
+        "update billing.invoice_lines set outcome = 'parked', reason = 'no_subscription' where id = 'il_0_1'",
+        set(),
+    ),
+    "check_grant_rates": ("update billing.subscription_grants set whole_credits = credits - 1", set()),
+    "check_credited_lines": (
+        "update billing.invoice_lines set returned_credits = 1 where amount < 0",
         set(),
     ),
     "check_frozen": (
@@ -154,7 +163,9 @@ def account(books: Books) -> None:
     books.ledger.place_hold("a", {"id": "run", "amount": 5 * CREDIT, "agent": "scout"})
     books.ledger.place_hold("a", {"id": "child", "parent_id": "run", "amount": CREDIT})
     books.ledger.settle_hold("a", "run", {"final": False, "id": "one", "amount": CREDIT})
+    back = line(0, 2, amount=-190, proration=True, credited=["il_0_1"])
     books.ledger.grant_invoice(invoice())
+    books.ledger.grant_invoice(invoice(7, back))
 
 
 def test_sound_books_violate_nothing(books: Books) -> None:
