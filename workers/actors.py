@@ -10,9 +10,11 @@ from __future__ import annotations
 import functools
 
 import dramatiq
+from dramatiq.middleware import CurrentMessage
 
 from shared import queue
 from shared.errors import Refused
+from shared.stripe_timing import CALL_SECONDS_MAX
 from workers import (
     delivery,
     events,
@@ -29,8 +31,8 @@ from workers.app import App
 from workers.retrying import Job, Policy
 
 SECOND_MS = 1_000
-# A Stripe call lasts at most 90 seconds (three tries of 5 + 25), and a charge makes up to four.
-STRIPE_LIMIT_MS = 400 * SECOND_MS
+# A charge makes up to four calls of Stripe.
+STRIPE_LIMIT_MS = (4 * CALL_SECONDS_MAX + 40) * SECOND_MS
 # Periodic jobs that fail because of the database are tried again each minute, for as long as until the next one.
 HOUR_TRIES, DAY_TRIES = 50, 1_400
 
@@ -40,6 +42,7 @@ def declare(app: App) -> dict[str, dramatiq.Actor[..., None]]:
     broker = app.broker
     dramatiq.set_encoder(middleware.ForgivingEncoder())
     broker.add_middleware(middleware.JobContext())
+    broker.add_middleware(CurrentMessage())  # whose message holds a lease: workers.topups
     jobs: list[tuple[str, Job, Policy]] = [
         (queue.CHECK_THRESHOLD, topups.check_threshold, Policy(STRIPE_LIMIT_MS, tries=2)),
         (queue.CHARGE_TOPUP, topups.charge_topup, Policy(STRIPE_LIMIT_MS, tries=2)),
