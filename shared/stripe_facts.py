@@ -34,8 +34,9 @@ def facts_of_intent(intent: StripeData, *, checkout_session: str | None = None) 
 
 
 def facts_of_session(session: StripeData) -> StripeData:
-    """The facts for ledger.settle_payment from a Checkout Session that is paid, or that a promotion code made free: then it has
-    no PaymentIntent. discount: what codes took off; amount_total: what Stripe asked for then, minor units both
+    """The facts for ledger.settle_payment from a Checkout Session that is paid, or that a promotion code made free.
+
+    A free one has no PaymentIntent. discount: what codes took off; amount_total: what Stripe asked for then, in minor units
     (docs.stripe.com/api/checkout/sessions/object).
     """
     totals = {

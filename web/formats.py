@@ -26,6 +26,7 @@ KINDS = {
     "expiry": "Expired",
     "refund": "Refund",
     "dispute": "Dispute",
+    "plan_change": "Plan change",
 }
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _DAYS_OF_YEAR = 365

@@ -30,7 +30,8 @@ READABLE = {
     "invoices": "id account_id status amount_due amount_paid currency hosted_url pdf_url period_start period_end"
     " occurred_at number billing_reason subscription_id",
     "payment_methods": "id account_id brand last4 exp_month exp_year is_attached created_at",
-    "payments": "id account_id purpose package_id quantity credits amount discount currency status receipt_url created_at paid_at"
+    "payments": "id account_id purpose package_id quantity credits amount discount currency status receipt_url created_at"
+    " paid_at"
     " refunded_credits disputed_credits",
     "subscription_plans": "id name credits_per_cycle amount currency billing_interval active sort_order credits_expire"
     " rollover_cap",
@@ -42,7 +43,8 @@ READABLE = {
 HIDDEN = {
     "api_keys", "audit_log", "auto_topup_consents", "credit_hold_draws", "credit_usage_keys", "idempotent_requests",
     "job_runs", "outbox", "parked_usage", "payment_reversals", "schema_files", "stripe_events", "subscription_checkouts",
-    "subscription_grants", "usage_exports", "notice_deliveries", "webhook_endpoints", "notice_preferences", "fee_rules",
+    "subscription_grants", "invoice_lines",
+    "usage_exports", "notice_deliveries", "webhook_endpoints", "notice_preferences", "fee_rules",
     "member_sessions", "invitations", "adjustments", "usage_rollups", "usage_rollup_marks",
     "reconciliations", "reconciliation_differences", "stripe_refusals", "currencies",
     "credit_draws", "current_action_costs", "ledger_entries",

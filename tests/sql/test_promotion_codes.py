@@ -1,6 +1,4 @@
-"""Promotion codes on purchases: what Stripe took off is matched, kept and shown; credits are the package's, the lot's price what
-was paid.
-"""
+"""Promotion codes on purchases: what Stripe took off is matched, kept and shown; the lot's price is what was paid."""
 
 from __future__ import annotations
 
@@ -186,3 +184,23 @@ def test_three_decimals_and_no_decimals(books: Books) -> None:
         assert settle(books, payment, discount)["outcome"] == "granted"
         assert lot(books, payment)["paid_amount"] == amount - discount
     books.assert_sound()
+
+
+def test_the_statement_says_what_was_paid_currency_by_currency(books: Books) -> None:
+    books.query(
+        "insert into billing.credit_packages (id, name, credits, amount, currency, allow_promotion_codes)"
+        " values ('dinar', 'Dinar', 1000000, 9200, 'kwd', true)"
+    )
+    for package, taken_off in (("credits_250", 200), ("credits_250", 0), ("dinar", 920)):
+        settle(books, buy(books, package), taken_off)
+    month = books.value("select date_trunc('month', now(), 'UTC')::date")
+    assert books.ledger.get_statement("a", month)["paid"] == [
+        {"kind": "purchase", "currency": "kwd", "payments": 1, "charged": 8280, "discount": 920},
+        {"kind": "purchase", "currency": "usd", "payments": 2, "charged": 1800, "discount": 200},
+    ]
+    entries = books.ledger.list_statement_entries("a", month, 0, 10)
+    assert [entry["paid"] for entry in entries] == [
+        {"amount": 800, "discount": 200, "currency": "usd"},
+        {"amount": 1000, "discount": 0, "currency": "usd"},
+        {"amount": 8280, "discount": 920, "currency": "kwd"},
+    ]

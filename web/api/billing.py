@@ -60,8 +60,8 @@ class PaymentOut(Charged):
     discount: Annotated[
         MoneyOut,
         Field(
-            description="What promotion codes took off, known once it is paid. `total` is what was paid then, and `price` the"
-            " credits' share of it."
+            description="What promotion codes took off, known once it is paid. `total` is what was paid then, and `price`"
+            " the credits' share of it."
         ),
     ]
     status: str
