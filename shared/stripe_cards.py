@@ -15,6 +15,7 @@ from shared.ledger import Ledger
 from shared.models import CardReading, Payment
 from shared.stripe_client import StripeRefused, translated
 from shared.stripe_facts import StripeData, facts_of_method, id_of
+from shared.stripe_refusals import PORTAL_PATH
 
 READINGS_MAX = 5
 METHODS_PAGE = 100
@@ -64,7 +65,7 @@ class CardGateway:
 
     def create_portal_session(self, customer_id: str, return_url: str) -> StripeData:
         """A session of Stripe's Billing Portal; its `url` opens it for a few minutes."""
-        with translated():
+        with translated(PORTAL_PATH):
             params: Any = {"customer": customer_id, "return_url": return_url}
             return self.client.v1.billing_portal.sessions.create(params).to_dict()
 

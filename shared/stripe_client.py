@@ -4,87 +4,51 @@ Built once per process by `make_gateway` and passed in. Answers are plain dicts:
 stripe-python 15, and a plain one has `.get`. Idempotency keys come from shared/keys.py and go in `options`:
 inside `params` stripe-python would send them as a body field and use a random key.
 
-A call either answers, or raises one of
-    CardDeclined, AuthenticationRequired   the card said no; no money has moved
-    StripeRefused                          Stripe understood and refused; repeating does not help
-    StripeBusy                             this request was not executed; the same one may be sent later
-    errors.StripeUnavailable               the outcome is unknown: ask for the object, send nothing new
+A call either answers, or raises one of the errors of shared/stripe_errors.py.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, cast
 
 import stripe
 
 from shared import keys
-from shared.errors import RefillError, StripeUnavailable, Transient
 from shared.models import Payment, Topup
 from shared.seals import Sealer
 from shared.settings import Settings
+from shared.stripe_errors import (
+    AuthenticationRequired,
+    CardDeclined,
+    StripeBusy,
+    StripeForbidden,
+    StripeRefused,
+    translate,
+    translated,
+)
 from shared.stripe_facts import StripeData, id_of
+from shared.stripe_timing import CONNECT_TIMEOUT_SECONDS, NETWORK_RETRIES_MAX, READ_TIMEOUT_SECONDS
 
-log = logging.getLogger(__name__)
+__all__ = [
+    "AuthenticationRequired",
+    "CardDeclined",
+    "StripeBusy",
+    "StripeData",
+    "StripeForbidden",
+    "StripeGateway",
+    "StripeRefused",
+    "make_client",
+    "make_gateway",
+    "translate",
+    "translated",
+]
 
-CONNECT_TIMEOUT_SECONDS = 5
-READ_TIMEOUT_SECONDS = 25
-NETWORK_RETRIES_MAX = 2
 CHECKOUT_LIFETIME = dt.timedelta(hours=1)
 
-# What a card that wants its holder answers off session, by docs.stripe.com/declines/codes.
-_AUTHENTICATION = frozenset({"authentication_required", "authentication_not_handled"})
-_BUSY = frozenset({"lock_timeout", "rate_limit", "idempotency_key_in_use"})
 REVERSALS_PAGE = 100
 _INTENT_PARTS = ["latest_charge", "payment_method"]
 _SESSION_PARTS = ["payment_intent.latest_charge", "payment_intent.payment_method"]
-
-
-class CardDeclined(RefillError):
-    """The card was declined. Codes are Stripe's (docs.stripe.com/declines); payment_intent as it stands."""
-
-    code = "card_declined"
-    status = 402
-
-    def __init__(
-        self, decline_code: str | None, advice_code: str | None, payment_intent: StripeData | None
-    ) -> None:
-        super().__init__(f"the card was declined: {decline_code}")
-        self.decline_code = decline_code
-        self.advice_code = advice_code
-        self.payment_intent = payment_intent
-
-
-class AuthenticationRequired(RefillError):
-    """The bank wants the card holder (3-D Secure): a person may confirm the same PaymentIntent on session."""
-
-    code = "authentication_required"
-    status = 402
-
-    def __init__(self, payment_intent: StripeData | None) -> None:
-        super().__init__("the bank asks the card holder to confirm the payment")
-        self.payment_intent = payment_intent
-
-
-class StripeBusy(Transient):
-    """429, lock time-out, idempotency key in use, API key not accepted: this request was not executed."""
-
-    code = "stripe_busy"
-
-
-class StripeRefused(RefillError):
-    """A definitive refusal. `stripe_code` is Stripe's code or None, `param` the field."""
-
-    code = "stripe_refused"
-    status = 502
-
-    def __init__(self, message: str, stripe_code: str | None, param: str | None) -> None:
-        super().__init__(message)
-        self.stripe_code = stripe_code
-        self.param = param
 
 
 def make_client(settings: Settings) -> stripe.StripeClient:
@@ -237,54 +201,11 @@ class StripeGateway:
             )
         return intent.to_dict()
 
-    def cancel_intent(self, intent_id: str, *, topup_id: str | None = None) -> StripeData:
-        """Cancels a PaymentIntent for good; StripeRefused once it succeeded or was canceled."""
-        options: Any = {"idempotency_key": keys.topup_cancel(topup_id)} if topup_id else {}
+    def cancel_intent(self, intent_id: str) -> StripeData:
+        """Cancels a PaymentIntent for good; StripeRefused once it succeeded or was canceled, or is processing.
+
+        Without an idempotency key of its own: a repeat changes nothing, and under a fixed key Stripe would replay a refusal
+        for a day although the PaymentIntent can be canceled by then.
+        """
         with translated():
-            return self.client.v1.payment_intents.cancel(intent_id, {}, options).to_dict()
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Turns what stripe-python raises into the errors of this module."""
-    try:
-        yield
-    except stripe.StripeError as error:
-        raise translate(error) from error
-
-
-def translate(error: stripe.StripeError) -> RefillError:
-    """The one of the five errors above that a stripe-python exception stands for.
-
-    Status and body decide, not the class: 409 arrives as APIError, and RateLimitError has no code itself.
-    """
-    body = _error_body(error)
-    code, status = body.get("code"), error.http_status
-    if status == 402:  # noqa: PLR2004
-        return _declined(body)
-    if status in (409, 429) or code in _BUSY or isinstance(error, stripe.RateLimitError):
-        return StripeBusy(f"Stripe is busy: {code or status}")
-    if status in (401, 403):
-        log.error("Stripe does not accept STRIPE_SECRET_KEY for this call", extra={"status": status})
-        return StripeBusy("Stripe does not accept the key for this call")
-    if isinstance(error, stripe.IdempotencyError):
-        return StripeRefused(error.user_message or "idempotency error", "idempotency_error", None)
-    if status is not None and 400 <= status < 500:  # noqa: PLR2004
-        return StripeRefused(body.get("message") or "refused by Stripe", code, body.get("param"))
-    # A saved 5xx is replayed for the same key for a day: then repeating the call tells nothing new.
-    replayed = str((error.headers or {}).get("idempotent-replayed", "")).lower() == "true"
-    return StripeUnavailable("Stripe gave no answer that tells the outcome", replayed=replayed)
-
-
-def _declined(body: StripeData) -> RefillError:
-    code = body.get("decline_code") or body.get("code")
-    intent = body.get("payment_intent")
-    if code in _AUTHENTICATION or body.get("code") in _AUTHENTICATION:
-        return AuthenticationRequired(intent)
-    return CardDeclined(code, body.get("advice_code"), intent)
-
-
-def _error_body(error: stripe.StripeError) -> StripeData:
-    body = error.json_body
-    found = body.get("error") if isinstance(body, dict) else None
-    return found if isinstance(found, dict) else {}
+            return self.client.v1.payment_intents.cancel(intent_id).to_dict()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from pydantic import BaseModel, ValidationError
 from werkzeug.routing import BaseConverter
 
@@ -137,6 +137,7 @@ class Call:
         except Refused as refusal:
             log.warning("refused: %s", refusal.code, extra={"actor": self.actor, "account": given})
             raise
+        g.account_id = self.account
         return self.account
 
     def _own(self, member: Member, given: str | None) -> str:

@@ -9,7 +9,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from shared import stripe_refusals
 from shared.errors import REFUSALS
+from web import refusals
 from web.endpoints import REGISTRY, Endpoint
 
 VERSION = "0.2.0"
@@ -40,6 +42,8 @@ CODES: dict[str, int] = dict(REFUSALS.values()) | {
     "rate_limited": 429,
     "stripe_unavailable": 503,
     "stripe_busy": 503,
+    **{code: refusal.status for code, refusal in stripe_refusals.ANSWERS.items()},
+    **refusals.CODES,
     "invalid_signature": 400,
     "invalid_event": 400,
     "not_ready": 503,
@@ -206,6 +210,7 @@ def _responses(declared: Endpoint) -> dict[str, Any]:
                 **{kind: {"schema": {"type": "string"}} for kind in declared.also_answers},
             }
     codes = list(declared.errors)
+    codes += refusals.OF_STRIPE if "stripe_busy" in declared.errors else ()
     codes += _CALLERS if _security(declared) else ()
     codes += _EVERY_BODY if declared.body or declared.body_schema else ()
     codes += ["invalid_request"]

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from shared import credits
 from shared.errors import RefillError, Refused, Transient
+from web import refusals
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,8 @@ def problem(code: str, status: int, detail: str, **extra: Any) -> Response:
 
 
 def answer_error(error: RefillError) -> Response:
-    """What a caller is told of one of our errors."""
+    """The problem document of an error of Refill's, and of a definitive refusal of Stripe."""
+    error = refusals.answered(error)
     if isinstance(error, (Refused, Transient)):
         response = problem(error.code, error.status, error.detail, **error.extra)
     else:
@@ -79,7 +81,11 @@ def answer_error(error: RefillError) -> Response:
         response = problem(
             "internal_error", 500, "Something went wrong on our side. Nothing was charged twice; try again."
         )
-    if isinstance(error, Transient) or error.status == HTTPStatus.TOO_MANY_REQUESTS:
+    if (
+        isinstance(error, Transient)
+        or error.status == HTTPStatus.TOO_MANY_REQUESTS
+        or "retry_after" in error.extra
+    ):
         response.headers["Retry-After"] = str(error.extra.get("retry_after", RETRY_AFTER_SECONDS))
     return response
 

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NoReturn
 
-from shared import queue
+from shared import queue, stripe_notes
 from shared.errors import Refused, StripeUnavailable
 from shared.models import StripeEvent
 from shared.observability import log_context
@@ -34,6 +34,7 @@ def process_event(app: App, event_id: str) -> None:
         try:
             state, reason = judge(app, event)
         except (StripeUnavailable, StripeBusy) as error:
+            stripe_notes.report(app.ledger, error)
             log.warning("event deferred", extra={"reason": error.code})
             app.ledger.defer_stripe_event(event_id, error.code)
             return
@@ -92,7 +93,7 @@ def _payment_intent(app: App, subject: StripeData) -> End:
     intent = app.gateway.retrieve_intent(subject["id"])
     if payment["topup_id"] is not None and intent.get("status") != "succeeded":
         # The charging actor alone decides what a decline or a cancellation means for the next charge.
-        app.queue.hint(queue.CHARGE_TOPUP, payment["topup_id"])
+        app.queue.hint(queue.CHARGE_TOPUP, payment["topup_id"], True)
         return "done", "left_to_the_top_up"
     # Whoever pays a purchase may try another card, until it is closed.
     return _end(purchases.judge_intent(app, payment, intent, retry_possible=payment["topup_id"] is None))

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Final, cast
 
-from shared import keys, queue
+from shared import keys, queue, stripe_notes
 from shared.errors import StripeUnavailable
 from shared.observability import log_context
 from shared.reconciliation_models import Reconciliation
@@ -61,10 +61,12 @@ def reconcile(app: App, run_id: str | None = None) -> None:
             if not _work(app, run):
                 app.queue.hint(queue.RECONCILE, run_id)
         except (StripeUnavailable, StripeBusy) as error:
+            stripe_notes.report(app.ledger, error)
             log.warning(
                 "Stripe is away, reconciliation goes on when its lease is over", extra={"code": error.code}
             )
         except StripeRefused as error:
+            stripe_notes.report(app.ledger, error)
             log.exception("reconciliation failed", extra={"code": error.stripe_code})
             app.ledger.finish_reconciliation(run_id, "failed", f"stripe_refused: {error.stripe_code}")
 

@@ -1,11 +1,11 @@
 """Faults that a test asks for: requests that fail before or after they were executed, and latency by path.
 
 A rule is `{"method", "path", "kind", "stage", "times", "seconds", "saved"}`. `path` is a shell pattern.
-`kind` is a status (500, 502, 503), `"timeout"` (hang `seconds`, then drop), `"cut"` (drop at once),
+`kind` is a status (4xx or 5xx), `"timeout"` (hang `seconds`, then drop), `"cut"` (drop at once),
 `"lock_timeout"` (429), `"rate_limit"` (429) or `"conflict"` (409). `stage` is `before` (nothing happens;
 the default) or `after` (done, but the caller never learns). `saved`: whether the idempotency key keeps the
 faulty answer; the default is what Stripe does: a 5xx after execution is kept, anything before execution is
-not.
+not. A 4xx carries `code`, `param`, `message` and `type` if they are given, and is kept by no key.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from local.stripe.errors import StripeError, key_in_use, lock_timeout
 
-_STATUSES = range(500, 600)
+_STATUSES = range(400, 600)
 _NAMED = ("timeout", "cut", "lock_timeout", "rate_limit", "conflict")
 
 
@@ -32,10 +32,14 @@ class Fault:
     times: int | None = 1
     seconds: float = 30.0
     saved: bool | None = None
+    code: str | None = None
+    param: str | None = None
+    message: str | None = None
+    type: str | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in _NAMED and self.kind not in _STATUSES:
-            raise ValueError(f"kind must be a 5xx status or one of {', '.join(_NAMED)}")
+            raise ValueError(f"kind must be a 4xx or 5xx status or one of {', '.join(_NAMED)}")
         if self.stage not in ("before", "after"):
             raise ValueError("stage must be before or after")
 
@@ -51,6 +55,14 @@ class Fault:
             return StripeError(429, "Too many requests hit the API too quickly.", code="rate_limit")
         if self.kind == "conflict":
             return key_in_use("(fault)")
+        if int(self.kind) < 500:  # noqa: PLR2004
+            return StripeError(
+                int(self.kind),
+                self.message or "The local Stripe was told to refuse this.",
+                self.type or "invalid_request_error",
+                code=self.code,
+                param=self.param,
+            )
         text = "An unknown error occurred. If you keep seeing this, the local Stripe was told to."
         return StripeError(int(self.kind), text, "api_error")
 

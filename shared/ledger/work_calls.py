@@ -114,6 +114,20 @@ class WorkCalls(Calls):
         """Writes to the audit log what no other function records."""
         self._call("note_operation", p_actor=actor, p_action=action, p_subject=subject)
 
+    def note_stripe_refusal(
+        self, cause: str, code: str, account_id: str | None, details: dict[str, Any]
+    ) -> None:
+        """Keeps a refusal of Stripe that only an operator can act on; the notice goes out once a day for one cause.
+        details: stripe_code, param, message, request_id.
+        """
+        self._call(
+            "note_stripe_refusal",
+            p_cause=cause,
+            p_code=code,
+            p_account_id=account_id,
+            p_details=Json(details),
+        )
+
     def operations_summary(self) -> dict[str, Any]:
         """Counts and ages for readiness and metrics: events, top-ups, notices, parked rows."""
         return self._call("operations_summary")

@@ -20,6 +20,7 @@ from shared.stripe_client import (
     AuthenticationRequired,
     CardDeclined,
     StripeBusy,
+    StripeForbidden,
     StripeGateway,
     StripeRefused,
 )
@@ -190,8 +191,8 @@ def test_customer_is_keyed_by_its_account(server: Server, gateway: StripeGateway
         (429, error(), StripeBusy),
         (400, error(code="rate_limit"), StripeBusy),
         (409, error(type="idempotency_error", code="idempotency_key_in_use"), StripeBusy),
-        (401, error(), StripeBusy),
-        (403, error(), StripeBusy),
+        (401, error(), StripeForbidden),
+        (403, error(code="more_permissions_required"), StripeForbidden),
         (400, error(type="idempotency_error"), StripeRefused),
         (400, error(code="parameter_unknown"), StripeRefused),
         (404, error(code="resource_missing", param="customer"), StripeRefused),
@@ -201,7 +202,7 @@ def test_customer_is_keyed_by_its_account(server: Server, gateway: StripeGateway
         (502, b"", StripeUnavailable),
     ],
 )  # fmt: skip
-def test_every_answer_ends_in_one_of_five_ways(
+def test_every_answer_ends_in_one_of_six_ways(
     server: Server, gateway: StripeGateway, status: int, body: Any, expected: type[RefillError]
 ) -> None:
     server.says(status, body)

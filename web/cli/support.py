@@ -15,6 +15,7 @@ from flask.cli import with_appcontext
 from shared import credits
 from shared.errors import RefillError
 from shared.ledger import Ledger
+from web import refusals
 from web.services import services
 
 P = ParamSpec("P")
@@ -29,7 +30,8 @@ def guarded(function: Callable[P, R]) -> Callable[P, R]:
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
-        except RefillError as error:
+        except RefillError as raised:
+            error = refusals.answered(raised)
             raise click.ClickException(f"{error.detail} ({error.code})") from error
 
     return run

@@ -48,6 +48,7 @@ def update() -> Response:
 
 
 @blueprint.post("/checkout")
+@frame.shows_refusals(lambda: _ordered())  # noqa: PLW0108  # defined below
 def checkout() -> Response:
     """On to Stripe Checkout."""
     return _pay(
@@ -57,6 +58,7 @@ def checkout() -> Response:
 
 
 @blueprint.post("/buy/pay")
+@frame.shows_refusals(lambda: _ordered())  # noqa: PLW0108  # defined below
 def pay() -> Response:
     """On to the page that takes the payment here."""
     return _pay("payment_intent", lambda order: purchases.open_intent(services(), **order)[0])
@@ -135,6 +137,13 @@ def _quote(package_id: str, written: str) -> tuple[Any, str | None]:
         return services().ledger.quote_purchase(visitor().account_id, package_id, _quantity(written)), None
     except Refused as refusal:
         return None, refusal.detail if refusal.code == "invalid_value" else None
+
+
+def _ordered() -> Response:
+    """The order of the form, as it was sent."""
+    return _shown(
+        _plain(request.form.get("package_id", "")), request.form.get("quantity", ""), _number("quoted") or 1
+    )
 
 
 def _again(said: str | None = None) -> Response:

@@ -12,9 +12,8 @@ from werkzeug.wrappers import Response
 from shared import keys
 from shared.errors import Refused
 from shared.models import PaymentMethod
-from shared.stripe_client import StripeRefused
 from web import cards, formats, security
-from web.pages import frame
+from web.pages import frame, plans
 from web.pages.visitors import Visitor, visitor
 from web.services import services
 
@@ -37,6 +36,7 @@ def index() -> str:
 
 
 @blueprint.post("/payment-methods/add")
+@frame.shows_refusals(index)
 def begin() -> Response:
     """On to the page with Stripe's form. A double click is one SetupIntent."""
     owner = _owner("setup")
@@ -83,6 +83,7 @@ def added(intent_id: str) -> Response:
 
 
 @blueprint.post("/payment-methods/<method_id>/default")
+@frame.shows_refusals(index)
 def choose(method_id: str) -> Response:
     """Charges this card from now on."""
     owner = _owner("cards")
@@ -99,6 +100,7 @@ def confirm_removal(method_id: str) -> str:
 
 
 @blueprint.post("/payment-methods/<method_id>/remove")
+@frame.shows_refusals(index)
 def remove(method_id: str) -> Response:
     """Removes it for good."""
     owner = _owner("cards")
@@ -109,18 +111,16 @@ def remove(method_id: str) -> Response:
 
 
 @blueprint.post("/portal")
+@frame.shows_refusals(lambda: plans.index() if _from_plans() else index())
 def portal() -> Response:
     """On to Stripe's Billing Portal, which leads back to the page it was opened from."""
     owner = _owner("portal")
-    back = "/billing/plans" if request.form.get("back") == "plans" else HERE
-    try:
-        return redirect(cards.open_portal(services(), owner.account_id, back)["url"], 303)
-    except StripeRefused:
-        raise Refused(
-            "Stripe's Billing Portal is not set up for this service yet. Ask its operator.",
-            code="state_conflict",
-            status=409,
-        ) from None
+    back = "/billing/plans" if _from_plans() else HERE
+    return redirect(cards.open_portal(services(), owner.account_id, back)["url"], 303)
+
+
+def _from_plans() -> bool:
+    return request.form.get("back") == "plans"
 
 
 def _owner(action: str) -> Visitor:

@@ -9,7 +9,7 @@ from flask_wtf.csrf import CSRFError  # type: ignore[import-untyped]  # it has n
 from werkzeug.exceptions import HTTPException
 
 from shared.errors import RefillError, Refused, Transient
-from web import problems
+from web import problems, refusals
 from web.pages import sign_in_page
 
 UNAUTHORIZED = 401
@@ -65,7 +65,8 @@ def _page(
 
 
 def ours(error: RefillError) -> Response:
-    """The page of an error of Refill's own."""
+    """The page of an error of Refill's own, or of a definitive refusal of Stripe."""
+    error = refusals.answered(error)
     if isinstance(error, Transient):
         return _page(
             503,

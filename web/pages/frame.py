@@ -6,12 +6,13 @@ import functools
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TypeVar
 
-from flask import Blueprint, flash, redirect, render_template, request
+from flask import Blueprint, flash, make_response, redirect, render_template, request
 from pydantic import ValidationError
 from werkzeug.wrappers import Response
 
 from shared.errors import Refused
 from shared.member_models import Role
+from web import refusals
 from web.fields import Body
 from web.pages import errors, visitors
 from web.pages.forms import csrf
@@ -80,6 +81,28 @@ def action(where: str) -> Callable[[Callable[..., str | Response]], Callable[...
                 flash(refusal.detail, "bad")
                 return redirect(where, 303)
             return said if isinstance(said, Response) else told(said, where)
+
+        return run
+
+    return decorate
+
+
+def shows_refusals(render: Callable[[], str | Response]) -> Callable[..., Callable[..., Response]]:
+    """Decorates the view of a form that calls Stripe: a definitive refusal of Stripe is shown, with its status, on the page
+    that `render` makes, which is the one with the form.
+    """
+
+    def decorate(view: Callable[..., Response]) -> Callable[..., Response]:
+        @functools.wraps(view)
+        def run(**params: str) -> Response:
+            try:
+                return view(**params)
+            except refusals.DEFINITIVE as error:
+                refusal = refusals.answered(error)
+            flash(refusal.detail, "bad")
+            page = make_response(render())
+            page.status_code = refusal.status
+            return page
 
         return run
 

@@ -49,6 +49,7 @@ def index() -> str:
 
 
 @blueprint.post("/plans/subscribe")
+@frame.shows_refusals(index)
 def subscribe() -> Response:
     """On to Stripe Checkout. Only the newest Session of an account can be paid, so two are never bought."""
     buyer = visitor("admin")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from local.stripe import disputes
+from local.stripe.currencies import written
 from local.stripe.engine import Call
 from local.stripe.errors import invalid, missing_param
 from local.stripe.lists import page
@@ -43,14 +44,11 @@ def create_refund(call: Call) -> Obj:
         raise invalid("This value must be greater than or equal to 1.", "amount", "parameter_invalid_integer")
     if amount > left:
         raise invalid(
-            f"Refund amount ({_money(amount)}) is greater than unrefunded amount on charge ({_money(left)})",
+            f"Refund amount ({written(amount, charge['currency'])}) is greater than unrefunded amount on charge"
+            f" ({written(left, charge['currency'])})",
             "amount",
         )
     return _refund(call, charge, amount)
-
-
-def _money(amount: int) -> str:
-    return f"${amount / 100:,.2f}"
 
 
 def _refundable(call: Call) -> Obj:
