@@ -82,6 +82,15 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         "update billing.payments set amount = 10001 where purpose = 'topup'",
         {"check_payment_granted_once"},
     ),
+    "check_topup_price_agreed": (
+        # One minor unit less is agreed to than was charged.
+        (
+            "insert into billing.auto_topup_consents (account_id, actor, enabled, settings, price)"
+            " select account_id, actor, enabled, settings, price || '{\"amount\": 499}' from billing.auto_topup_consents;"
+            " update billing.topups set consent_id = (select max(id) from billing.auto_topup_consents)"
+        ),
+        set(),
+    ),
     "check_currency_rules": ("update billing.auto_topup_settings set credits = 1", set()),
     "check_topup_trigger": ("update billing.credit_balances set topup_trigger = 1", set()),
     "check_topups_stuck": (
@@ -91,7 +100,7 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
             "insert into billing.topups (id, account_id, payment_id, stripe_customer_id, payment_method, created_at)"
             " values ('old', 'a', 'old', 'cus_a', 'pm_1', now() - interval '61 minutes')"
         ),
-        set(),
+        {"check_topup_price_agreed"},
     ),
     "check_one_live_charge": (
         (
@@ -102,7 +111,7 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
             " (id, account_id, payment_id, state, stripe_customer_id, payment_method, confirming_at)"
             " select 'live' || n, 'a', 'live' || n, 'unknown', 'cus_a', 'pm_1', now() from generate_series(1, 2) n"
         ),
-        set(),
+        {"check_topup_price_agreed"},
     ),
     "check_events_stuck": (
         (

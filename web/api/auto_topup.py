@@ -66,6 +66,13 @@ class Consent(Body):
     """
 
     text_version: Annotated[Text, Field(max_length=100, examples=[CONSENT_TEXT_VERSION])]
+    charge: Annotated[
+        Money | None,
+        Field(
+            description="The smallest charge that was shown (`total` of `charge`, or of `least_charge` in the preview). When it"
+            " is more now, nothing is saved: `consent_required`. Left out: the price of now is agreed to."
+        ),
+    ] = None
 
 
 class AutoTopupSettings(Body):
@@ -124,6 +131,7 @@ class AutoTopupSettings(Body):
             "currency": self.currency,
             "caps": _caps(self.caps) or None,
             "text_version": self.consent.text_version if self.consent else None,
+            "charge": self.consent.charge.model_dump() if self.consent and self.consent.charge else None,
         }
         return {name: value for name, value in given.items() if value is not None}
 
@@ -168,14 +176,6 @@ class OpenTopup(Answer):
     created_at: str
 
 
-class ConsentOut(Answer):
-    """Who allowed automatic charges."""
-
-    actor: str
-    at: str
-    text_version: str | None
-
-
 class Charge(Charged):
     """The smallest charge that the settings lead to."""
 
@@ -183,6 +183,48 @@ class Charge(Charged):
     @classmethod
     def _from_ledger(cls, row: dict[str, Any]) -> dict[str, Any]:
         return charged(row)
+
+
+class AgreedPrice(Answer):
+    """The price that was agreed to: `price` for `credits`, with the fees and taxes of then."""
+
+    package_id: str
+    credits: CreditsOut
+    price: MoneyOut
+    least_credits: Annotated[CreditsOut, Field(description="The credits of the smallest charge.")]
+    charge: Annotated[Charge, Field(description="The smallest charge, as it was shown.")]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_ledger(cls, row: dict[str, Any]) -> dict[str, Any]:
+        return {**row, "price": {"amount": row["amount"], "currency": row["currency"]}}
+
+
+class PriceChange(Answer):
+    """What `credits` cost now and by the consent, fees and taxes included. `agreed` is null when none was agreed to."""
+
+    credits: CreditsOut
+    now: MoneyOut
+    agreed: MoneyOut | None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_ledger(cls, row: dict[str, Any]) -> dict[str, Any]:
+        agreed = row["agreed_amount"]
+        return {
+            "credits": row["credits"],
+            "now": {"amount": row["amount"], "currency": row["currency"]},
+            "agreed": None if agreed is None else {"amount": agreed, "currency": row["currency"]},
+        }
+
+
+class ConsentOut(Answer):
+    """Who allowed automatic charges, and at which price."""
+
+    actor: str
+    at: str
+    text_version: str | None
+    price: AgreedPrice | None
 
 
 class AutoTopup(Answer):
@@ -212,6 +254,13 @@ class AutoTopup(Answer):
     ]
     spent: Spent | None
     consent: ConsentOut | None
+    price_change: Annotated[
+        PriceChange | None,
+        Field(
+            description="Credits cost more than was agreed to: nothing is charged until an owner consents to the price of"
+            " now (`PUT` with `consent`). null: they do not."
+        ),
+    ]
     declines: int
     paused_reason: str | None
     waiting_reason: str | None

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from web.api.auto_topup import AutoTopupSettings, CapsOut, Charge
+from web.api.auto_topup import AgreedPrice, AutoTopupSettings, CapsOut, Charge
 from web.api.catalogue import charged
 from web.api.queries import AccountQuery, Page, account_of
 from web.endpoints import Call, Endpoint
@@ -43,6 +43,7 @@ class ConsentEntry(Answer):
     threshold: CreditsOut | None
     mode: Literal["fixed", "target"] | None
     credits: CreditsOut | None
+    price: AgreedPrice | None
     caps: CapsOut | None
 
 

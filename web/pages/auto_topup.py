@@ -23,11 +23,13 @@ from web.services import services
 
 HERE = "/billing/auto-topup"
 CONSENTS_SHOWN = 20
+DEARER = "The price has changed. Look at it, and tick the box to allow it. Nothing was saved."
 NO_CARD = "There is no card to charge. Add a card first."
 FIELDS = ("threshold", "mode", "amount", "cap_day", "cap_month", "per_hour", "card", "currency")
 _AT_FIELD = {"caps.day": "cap_day", "caps.month": "cap_month", "caps.per_hour": "per_hour"}
 _FIRST_THRESHOLD = 50 * credits.MICRO
 _FIRST_PER_HOUR = 3
+_AMOUNT_DIGITS = 15
 
 blueprint = frame.blueprint("auto_topup")
 
@@ -108,15 +110,23 @@ def save() -> Response:
     facts = _facts(owner, request.form)
     form = facts.form(request.form)
     settings = _settings(facts, form)
-    if form.faults or _preview(owner, settings, form) is None:
+    preview = None if form.faults else _preview(owner, settings, form)
+    if preview is None:
         return make_response(_form(facts, form), 422)
+    if _dearer(preview, request.form):
+        return _review(owner, request.form, complaint=DEARER)
     chosen = facts.card(form.values["card"])
     if chosen is not None and not chosen["default"]:
         services().limiter.check("cards", owner.account_id, request.remote_addr, owner.user_id)
         cards.choose(services(), owner.account_id, chosen["id"], owner.actor)
-    state = services().ledger.set_auto_topup(
-        owner.account_id, settings | {"text_version": CONSENT_TEXT_VERSION}, owner.actor
-    )
+    shown = _shown(request.form)
+    consented = {"text_version": CONSENT_TEXT_VERSION} | ({"charge": shown} if shown else {})
+    try:
+        state = services().ledger.set_auto_topup(owner.account_id, settings | consented, owner.actor)
+    except Refused as refusal:
+        if refusal.code != "consent_required":
+            raise
+        return _review(owner, request.form, complaint=DEARER)
     return _done(owner, state, "Auto top-up is on.")
 
 
@@ -147,6 +157,22 @@ def _done(owner: Visitor, state: Mapping[str, Any], said: str) -> Response:
         services().queue.hint(queue.CHECK_THRESHOLD, owner.account_id)
         said += " The card is charged now."
     return frame.told(said, HERE)
+
+
+def _shown(fields: Mapping[str, str]) -> dict[str, Any] | None:
+    """The smallest charge that stood beside the box; None when the form does not say."""
+    amount = fields.get("shown", "")
+    if not (amount.isascii() and amount.isdecimal() and len(amount) <= _AMOUNT_DIGITS):
+        return None
+    return {"amount": int(amount), "currency": fields.get("shown_in", "")}
+
+
+def _dearer(preview: TopupPreview, fields: Mapping[str, str]) -> bool:
+    """Whether what is agreed to costs more than what was shown. Asked before a card is chosen."""
+    least, shown = preview["least_charge"], _shown(fields)
+    return shown is not None and (
+        least["amount"] > shown["amount"] or least["currency"] != shown["currency"]
+    )
 
 
 def _facts(who: Visitor, fields: Mapping[str, str]) -> Facts:
