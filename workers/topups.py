@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 
 from shared import keys, queue, stripe_notes
+from shared.customers import forget
 from shared.errors import StripeUnavailable
 from shared.models import Topup
 from shared.observability import log_context
@@ -219,8 +220,8 @@ def _refused(app: App, topup: Topup, error: StripeRefused) -> None:
         extra={"code": error.stripe_code, "param": error.param, "answer": error.detail},
     )
     stripe_notes.report(app.ledger, error, topup["account_id"])
-    if error.param == "customer" and error.stripe_code == "resource_missing":
-        app.ledger.mark_customer_deleted(topup["stripe_customer_id"])
+    if error.customer_missing:
+        forget(app.ledger, topup["stripe_customer_id"])
         _finish(app, topup, "canceled", reason="customer_missing")
     elif app.gateway.holder_of(topup["payment_method"]) != topup["stripe_customer_id"]:
         # Stripe has no code of its own for a detached card, so it is asked whose card it is.

@@ -44,7 +44,7 @@ HIDDEN = {
     "job_runs", "outbox", "parked_usage", "payment_reversals", "schema_files", "stripe_events", "subscription_checkouts",
     "subscription_grants", "usage_exports", "notice_deliveries", "webhook_endpoints", "notice_preferences", "fee_rules",
     "member_sessions", "invitations", "adjustments", "usage_rollups", "usage_rollup_marks",
-    "reconciliations", "reconciliation_differences", "stripe_refusals",
+    "reconciliations", "reconciliation_differences", "stripe_refusals", "customer_requests",
     "credit_draws", "current_action_costs", "ledger_entries",
 }  # fmt: skip
 # The views of schema api, with the column that names the account; none: the catalogue.

@@ -44,6 +44,12 @@ class Account(Answer):
     account_id: str
     name: str
     email: str | None
+    email_refused: Annotated[
+        bool,
+        Field(
+            description="Stripe does not accept the address: it mails no receipts until the address is corrected."
+        ),
+    ]
     status: str
     created_at: str
 
