@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import httpx
 
 from local.embedded import EmbeddedError
+from shared import money
 
 TIMEOUT_SECONDS = 30.0
 POLL_SECONDS = 0.05
@@ -103,6 +104,11 @@ class StripeControl:
         """How many confirmations of PaymentIntents really ran: replays do not count."""
         found = self.look("requests", method="POST", path="/v1/payment_intents/*/confirm")
         return sum(not request["replayed"] for request in found)
+
+
+def price_text(price: Mapping[str, Any]) -> str:
+    """A price of the API, `{amount, currency}`, as people write it."""
+    return money.to_text(price["amount"], price["currency"])
 
 
 def await_value(read: Callable[[], T | None], what: str, timeout: float = TIMEOUT_SECONDS) -> T:

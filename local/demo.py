@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from local import buyer
-from local.api import Api, StripeControl, await_value
+from local.api import Api, StripeControl, await_value, price_text
 from local.embedded import EmbeddedError
 from local.stack import Stack
 from shared import money
@@ -26,7 +26,6 @@ PACKAGE = "credits_250"
 BOUGHT = Decimal(250)
 THRESHOLD = Decimal(40)
 TOPUP = Decimal(100)
-TOPUP_AMOUNT = 500
 EVENTS_A_BATCH = 10
 PAYMENT_REQUIRED = 402
 BUDGET = Decimal(20)
@@ -76,7 +75,7 @@ class Demo:
     def buy(self) -> None:
         """By the hosted page's own form; the credits come by webhook and worker."""
         session = self.api.post("/api/billing/checkout-sessions", package_id=PACKAGE)
-        say(f"{PACKAGE} for {money.to_text(session['price']['amount'], 'usd')}: {session['url']}")
+        say(f"{PACKAGE} for {price_text(session['price'])}: {session['url']}")
         back = buyer.pay(session["url"])
         say(f"paid; the page leads back to {back[:60]}…")
         took = self._await_balance(SIGNUP + BOUGHT, "the purchase to be granted")
@@ -95,10 +94,11 @@ class Demo:
             consent={"text_version": CONSENT_TEXT_VERSION},
         )
         say(
-            f"at {THRESHOLD} credits or less: {TOPUP} more for {money.to_text(TOPUP_AMOUNT, 'usd')} from the saved card"
+            f"at {THRESHOLD} credits or less: {TOPUP} more for {price_text(state['charge']['total'])} from the saved card"
         )
         consent = state["consent"]
-        say(f"consent by {consent['actor']} to text {consent['text_version']}; at most $20 a day")
+        most = price_text(state["caps"]["day"])
+        say(f"consent by {consent['actor']} to text {consent['text_version']}; at most {most} a day")
         check(self._charges()["succeeded"] == 1, "enabling must charge nothing")
 
     def use_credits(self) -> None:
@@ -121,9 +121,7 @@ class Demo:
         """The charge and its grant, within a second or two of the debit."""
         took = self._await_balance(self.balance + TOPUP, "the top-up to be charged and granted")
         payment = self.api.get("/api/billing/payments", limit=1)["data"][0]
-        say(
-            f"{money.to_text(payment['price']['amount'], 'usd')} charged, {TOPUP} credits granted after {took:.1f} s"
-        )
+        say(f"{price_text(payment['price'])} charged, {TOPUP} credits granted after {took:.1f} s")
         time.sleep(1)  # a second charge would be seen by now
         confirmations = self.control.confirmations()
         check(confirmations == 1, f"the local Stripe saw {confirmations} confirmations, not one")
@@ -159,7 +157,7 @@ class Demo:
             query = "select stripe_payment_intent_id from billing.payments where id = %s"
             (intent,) = connection.execute(query, [purchase["id"]]).fetchone() or (None,)
         refund = self.stripe.v1.refunds.create({"payment_intent": str(intent), "amount": REFUND_AMOUNT})
-        say(f"{money.to_text(refund.amount, 'usd')} refunded: {refund.id}, {refund.status}")
+        say(f"{money.to_text(refund.amount, refund.currency)} refunded: {refund.id}, {refund.status}")
         check(self._charges()["refunded"] == refund.amount, "the refund is not on the charge")
         event = self._event("charge.refunded")
         check(event["state"] == "done", f"the refund's event is {event['state']}: {event['reason']}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from local.api import Api
+from local.api import Api, price_text
 from local.embedded import EmbeddedError
 
 POLL_SECONDS = 0.5
@@ -95,7 +95,7 @@ class Story(threading.Thread):
         payments = self._api.get("/api/billing/payments", limit=20)["data"]
         price = next((row["price"] for row in payments if row["id"] == entry["source_id"]), None)
         if price is not None:
-            amount = f"{price['amount'] / 100:.2f} {price['currency'].upper()}"
+            amount = price_text(price)
             self._line("charged", f"{amount} to the saved card, off session")
         self._line("granted", f"{entry['credits']} credits{took}", entry["balance_after"])
 

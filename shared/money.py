@@ -1,39 +1,50 @@
-"""Money as people read it. Everywhere else it is an integer of minor units beside its currency."""
+"""Money as people read and type it. Everywhere else it is an integer of minor units beside its currency.
+
+The number of decimals is Stripe's (shared/currencies.py), not CLDR's: an amount is written as it is charged.
+"""
 
 from __future__ import annotations
 
 import re
+from decimal import Decimal
+from typing import Final
 
+from babel.numbers import format_currency, get_currency_symbol
+
+from shared.currencies import CAP_MAX, currency
 from shared.numerals import ungrouped
 
-# Currencies whose minor unit is the unit itself (docs.stripe.com/currencies#zero-decimal).
-ZERO_DECIMAL = frozenset(
-    ("bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf")
-)  # fmt: skip
-SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "aud": "A$", "cad": "C$"}
+LOCALE: Final = "en"
+# Those that are written with their symbol in front; others with their code behind: one currency's $ or kr is another's.
+_BY_SYMBOL: Final = frozenset(("usd", "eur", "gbp", "aud", "cad"))
+_TYPED: Final = re.compile(r"(?P<whole>[0-9]{1,12})(?:\.(?P<fraction>[0-9]+))?", re.ASCII)
 
 
-def to_text(amount: int, currency: str) -> str:
-    """Minor units as people write them: 500, usd -> "$5.00"; 1050, jpy -> "1,050 JPY"."""
-    text = f"{amount:,}" if currency in ZERO_DECIMAL else f"{amount // 100:,}.{amount % 100:02d}"
-    symbol = SYMBOLS.get(currency)
-    return f"{symbol}{text}" if symbol else f"{text} {currency.upper()}"
+def to_text(amount: int, code: str) -> str:
+    """Minor units as people write them: 500, usd -> "$5.00"; 1050, jpy -> "1,050 JPY"; 9200, kwd -> "9.200 KWD"."""
+    decimals = currency(code).decimals
+    number = "#,##0" + ("." + "0" * decimals if decimals else "")
+    pattern = f"¤{number}" if code in _BY_SYMBOL else f"{number} ¤¤"
+    exact = Decimal(amount).scaleb(-decimals)
+    return format_currency(exact, code.upper(), format=pattern, locale=LOCALE, currency_digits=False)
 
 
-_TYPED = re.compile(r"(?P<whole>[0-9]{1,9})(?:\.(?P<cents>[0-9]{2}))?", re.ASCII)
-
-
-def from_text(text: str, currency: str) -> int:
+def from_text(text: str, code: str) -> int:
     """What a person typed as minor units: "5", "5.00", "$1,050.00" in usd; what to_text writes, in any currency.
 
-    Commas stand between thousands alone. Raises ValueError for anything else; its text goes on after "Write".
+    All the decimals of the currency or none, and commas between thousands alone. In three-decimal currencies "1,050" is
+    refused: by some it is meant as 1.050. Raises ValueError for anything else; its text goes on after "Write".
     """
-    plain = text.strip().removeprefix(SYMBOLS.get(currency, ""))
-    found = _TYPED.fullmatch(ungrouped(plain.removesuffix(currency.upper()).rstrip()))
-    if found is None or (found["cents"] and currency in ZERO_DECIMAL):
-        raise ValueError("an amount of money such as " + to_text(5000, currency))
-    return (
-        int(found["whole"])
-        if currency in ZERO_DECIMAL
-        else int(found["whole"]) * 100 + int(found["cents"] or 0)
-    )
+    rules = currency(code)
+    plain = text.strip()
+    if code in _BY_SYMBOL:
+        plain = plain.removeprefix(get_currency_symbol(code.upper(), LOCALE))
+    plain = plain.removesuffix(code.upper()).rstrip()
+    found = _TYPED.fullmatch(ungrouped(plain))
+    three_digits = rules.decimals == 3 and plain.count(",") == 1 and "." not in plain  # noqa: PLR2004
+    if found is None or three_digits or len(found["fraction"] or "") not in (0, rules.decimals):
+        raise ValueError("an amount of money such as " + to_text(rules.day_cap // 2, code))
+    amount = int(found["whole"] + (found["fraction"] or "0" * rules.decimals))
+    if amount > CAP_MAX:
+        raise ValueError("a smaller amount of money, such as " + to_text(rules.day_cap // 2, code))
+    return amount

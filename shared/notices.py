@@ -74,7 +74,11 @@ TOPICS: Final[dict[str, Topic]] = {
     "payment.refunded": Topic("A payment was refunded, and its credits taken back.", ("invoice_id", *_MONEY)),
     "subscription.credits_granted": Topic(
         "A paid cycle of a plan granted its credits.",
-        ("credits", "plan", "amount", "currency", "period_end", "credits_expire"),
+        ("credits", "withheld", "plan", "amount", "currency", "period_end", "credits_expire"),
+    ),
+    "subscription.credits_returned": Topic(
+        "A change of plan took unspent credits of the former plan back.",
+        ("credits", "plan", "amount", "currency"),
     ),
     "topup.action_required": Topic(
         "The bank wants the card holder to confirm an automatic charge.", _MONEY, required=True
@@ -99,6 +103,7 @@ TOPICS: Final[dict[str, Topic]] = {
     ),
     "member.invited": Topic("Somebody is invited to become a member of the account.", (), personal=True),
     "operations.fraud_warning": Topic("Stripe warns that a payment may be fraud.", (), slack=True),
+    "operations.paid_without_credits": Topic("A line of a plan was paid and grants nothing.", (), slack=True),
     "operations.reconciliation_difference": Topic("Stripe and the books differ.", (), slack=True),
     "operations.stripe_refused": Topic(
         "Stripe refused a call, and only an operator can correct why.", (), slack=True

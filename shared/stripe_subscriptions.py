@@ -121,6 +121,9 @@ def facts_of_subscription(subscription: StripeData) -> StripeData:
                 "price": id_of(item.get("price")),
                 "product": id_of((item.get("price") or {}).get("product")),
                 "quantity": item.get("quantity"),
+                "unit_amount": _decimal((item.get("price") or {}).get("unit_amount_decimal")),
+                "interval": ((item.get("price") or {}).get("recurring") or {}).get("interval"),
+                "interval_count": ((item.get("price") or {}).get("recurring") or {}).get("interval_count"),
                 "period_start": item.get("current_period_start"),
                 "period_end": item.get("current_period_end"),
             }
@@ -129,13 +132,41 @@ def facts_of_subscription(subscription: StripeData) -> StripeData:
     }
 
 
-def facts_of_invoice(invoice: StripeData) -> StripeData:
-    """The facts for ledger.mirror_invoice and grant_invoice. Times are epoch seconds, money minor units.
+def retrieve_prices(
+    client: stripe.StripeClient, invoice: StripeData, subscription: StripeData | None
+) -> dict[str, StripeData]:
+    """The prices of the invoice's lines that cost something, by id: a line does not say what a whole period costs, nor how
+    long it is. Those of the subscription's items are known. A price that Stripe does not show is left out, and its lines go
+    by the plan's own cycle.
+    """
+    items = subscription["items"]["data"] if subscription else ()
+    found: dict[str, StripeData] = {item["price"]["id"]: item["price"] for item in items}
+    for line in invoice["lines"]["data"]:
+        price_id = id_of(((line.get("pricing") or {}).get("price_details") or {}).get("price"))
+        if price_id is None or price_id in found or line["amount"] <= 0:
+            continue
+        try:
+            found[price_id] = retrieve_price(client, price_id)
+        except StripeRefused as error:
+            if error.stripe_code != "resource_missing":
+                raise
+    return found
+
+
+def retrieve_price(client: stripe.StripeClient, price_id: str) -> StripeData:
+    """The price as it is now. Its amount, currency and interval never change (docs.stripe.com/api/prices/update)."""
+    with translated():
+        return client.v1.prices.retrieve(price_id).to_dict()
+
+
+def facts_of_invoice(invoice: StripeData, prices: dict[str, StripeData] | None = None) -> StripeData:
+    """The facts for ledger.mirror_invoice and grant_invoice. Times are epoch seconds, money minor units. prices: those of
+    retrieve_prices, which only a paid invoice needs.
 
     The period is that of the cycle that is billed: an invoice's own is the one that is over (docs.stripe.com/api/invoices).
     """
     details = (invoice.get("parent") or {}).get("subscription_details") or {}
-    lines = [_line(line) for line in invoice["lines"]["data"]]
+    lines = [_line(line, prices or {}) for line in invoice["lines"]["data"]]
     cycle = next((line for line in lines if line["subscription"] and not line["proration"]), None)
     return {
         "id": invoice["id"],
@@ -149,6 +180,7 @@ def facts_of_invoice(invoice: StripeData) -> StripeData:
                 "billing_reason",
                 "amount_due",
                 "amount_paid",
+                "total",
                 "currency",
                 "number",
                 "created",
@@ -163,19 +195,39 @@ def facts_of_invoice(invoice: StripeData) -> StripeData:
     }
 
 
-def _line(line: StripeData) -> StripeData:
-    """`subscription` only of a line that a subscription's item made: other lines sell no cycle."""
-    item = (line.get("parent") or {}).get("subscription_item_details") or {}
-    price = (line.get("pricing") or {}).get("price_details") or {}
+def _line(line: StripeData, prices: dict[str, StripeData]) -> StripeData:
+    """`subscription` only of a line that a subscription's item or a pending proration of one made: other lines sell no
+    cycle. Tax that a price includes is in a line's amount; its discounts and other taxes are not
+    (docs.stripe.com/api/invoice-line-item/object).
+    """
+    parent = line.get("parent") or {}
+    item = parent.get("subscription_item_details") or parent.get("invoice_item_details") or {}
+    details = (line.get("pricing") or {}).get("price_details") or {}
+    price = prices.get(id_of(details.get("price")) or "", {})
+    recurring = price.get("recurring") or {}
     discounts = sum(discount["amount"] for discount in line.get("discount_amounts") or ())
+    included = sum(tax["amount"] for tax in line.get("taxes") or () if tax.get("tax_behavior") == "inclusive")
+    credited = (item.get("proration_details") or {}).get("credited_items") or {}
     return {
         "id": line["id"],
-        "price": id_of(price.get("price")),
-        "product": id_of(price.get("product")),
+        "price": id_of(details.get("price")),
+        "product": id_of(details.get("product")),
         "subscription": id_of(item.get("subscription")),
         "proration": bool(item.get("proration")),
+        "credited": credited.get("invoice_line_items") or None,
         "quantity": line["quantity"] if line.get("quantity") is not None else 1,
-        "amount": line["amount"] - discounts,
+        "amount": line["amount"] - discounts - included,
+        "gross": line["amount"],
+        "discount_inside": bool(line.get("discounts")) and not discounts,
+        "unit_amount": _decimal(price.get("unit_amount_decimal")),
+        "interval": recurring.get("interval"),
+        "interval_count": recurring.get("interval_count"),
+        "usage_type": recurring.get("usage_type"),
         "period_start": line["period"]["start"],
         "period_end": line["period"]["end"],
     }
+
+
+def _decimal(value: Any) -> str | None:
+    """A decimal of Stripe as text: JSON would make it a float."""
+    return None if value is None else str(value)

@@ -53,9 +53,11 @@ class Mirrored(TypedDict):
 
 
 class InvoiceGrant(TypedDict):
-    """grant_invoice. credits: granted by this call; nothing: it grants none, or has granted before."""
+    """grant_invoice. credits: granted by this call; nothing: it grants none, or has granted before; unexplained: a line of
+    a plan was paid, and nothing says what it grants.
+    """
 
-    outcome: Literal["granted", "nothing", "unpaid", "not_ours", "parked"]
+    outcome: Literal["granted", "nothing", "unpaid", "not_ours", "parked", "unexplained"]
     account_id: str | None
     credits: int
 

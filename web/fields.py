@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from shared import credits
+from shared.currencies import CAP_MAX
 from shared.usage_events import QUANTITY_MAX, is_small_object
 
 _YEARS = range(2000, 2200)
@@ -132,7 +133,7 @@ Currency = Annotated[str, StringConstraints(pattern=r"^[a-z]{3}$")]
 class Money(Body):
     """An amount of money in minor units of its currency."""
 
-    amount: Annotated[int, Field(ge=1, le=99_999_999, examples=[500])]
+    amount: Annotated[int, Field(ge=1, le=CAP_MAX, examples=[500])]
     currency: Annotated[Currency, Field(examples=["usd"])]
 
 

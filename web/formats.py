@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -26,6 +26,7 @@ KINDS = {
     "expiry": "Expired",
     "refund": "Refund",
     "dispute": "Dispute",
+    "plan_change": "Plan change",
 }
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _DAYS_OF_YEAR = 365
@@ -138,6 +139,23 @@ def refusal(error: dict[str, Any] | None) -> str | None:
     return f"{card(tried)}: {error['message']}" if tried and tried.get("last4") else str(error["message"])
 
 
+def in_currency(
+    packages: Sequence[Mapping[str, Any]], currency: str | None
+) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """Packages in the account's currency, and the others; all and none where it has no currency or none is sold in it."""
+    own = [package for package in packages if package["currency"] == currency]
+    return (own, [package for package in packages if package not in own]) if own else (list(packages), [])
+
+
+def unit_price(package: Mapping[str, Any]) -> str:
+    """What credits of a package cost: "$5.00 per 100 credits"; of more credits where that were less than a minor unit."""
+    many = 100
+    while package["amount"] * many * credits.MICRO < package["credits"]:
+        many *= 10
+    price = (2 * package["amount"] * many * credits.MICRO + package["credits"]) // (2 * package["credits"])
+    return f"{money.to_text(price, package['currency'])} per {many:,} credits"
+
+
 def percent(part: int, whole: int) -> int:
     """A share for a meter, 0 to 100."""
     return min(100, max(0, part * 100 // whole)) if whole else 0
@@ -172,6 +190,8 @@ def register(app: Flask) -> None:
         "provider": provider,
         "reason": reasons.in_words,
         "card": card,
+        "in_currency": in_currency,
+        "unit_price": unit_price,
     }
     app.jinja_env.filters.update(filters)
     app.jinja_env.globals.update(money=money.to_text, percent=percent)

@@ -40,6 +40,11 @@ def invoice_changed(app: App, subject: StripeData) -> End:
 
 
 def follow_subscription(app: App, subscription_id: str) -> End:
+    """Mirrors a subscription as it is now."""
+    return _read_subscription(app, subscription_id)[0]
+
+
+def _read_subscription(app: App, subscription_id: str) -> tuple[End, StripeData]:
     """Mirrors a subscription as it is now. Somebody else's reading in between makes ours old: then it is read again."""
     for _ in range(READINGS_MAX):
         version = app.ledger.get_mirror_version(subscription_id)
@@ -47,7 +52,7 @@ def follow_subscription(app: App, subscription_id: str) -> End:
         facts = at_stripe.facts_of_subscription(subscription)
         outcome = app.ledger.mirror_subscription(version, facts)["outcome"]
         if outcome != "stale":
-            return _end(outcome)
+            return _end(outcome), subscription
     raise StripeUnavailable("the subscription kept changing while it was read; try again")
 
 
@@ -55,9 +60,10 @@ def follow_invoice(app: App, invoice_id: str) -> End:
     """Mirrors an invoice as it is now, and grants what a paid one grants; reconciliation may call it as well."""
     for _ in range(READINGS_MAX):
         version = app.ledger.get_mirror_version(invoice_id)
-        facts = at_stripe.facts_of_invoice(at_stripe.retrieve_invoice(app.gateway.client, invoice_id))
-        if facts["status"] == "paid":
-            return _paid(app, facts)
+        invoice = at_stripe.retrieve_invoice(app.gateway.client, invoice_id)
+        if invoice.get("status") == "paid":
+            return _paid(app, invoice)
+        facts = at_stripe.facts_of_invoice(invoice)
         outcome = app.ledger.mirror_invoice(version, facts)["outcome"]
         if outcome != "stale":
             return _end(outcome)
@@ -87,9 +93,11 @@ def check_subscription(app: App, checkout_id: str) -> None:
     log.info("checkout of a plan checked", extra={"checkout": checkout_id, "end": end})
 
 
-def _paid(app: App, facts: StripeData) -> End:
-    if facts["subscription"] is not None:
-        follow_subscription(app, facts["subscription"])
+def _paid(app: App, invoice: StripeData) -> End:
+    subscription_id = at_stripe.facts_of_invoice(invoice)["subscription"]
+    subscription = None if subscription_id is None else _read_subscription(app, subscription_id)[1]
+    prices = at_stripe.retrieve_prices(app.gateway.client, invoice, subscription)
+    facts = at_stripe.facts_of_invoice(invoice, prices)
     granted = app.ledger.grant_invoice(facts)
     if granted["credits"]:
         log.info(
@@ -108,4 +116,6 @@ def _is_ours(app: App, subject: StripeData) -> bool:
 def _end(outcome: str) -> End:
     if outcome == "not_ours":
         return NOT_OURS
+    if outcome == "unexplained":
+        return "parked", "paid_without_credits"
     return ("parked", "account_mismatch") if outcome == "parked" else ("done", None)

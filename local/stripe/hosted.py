@@ -13,16 +13,14 @@ from local.stripe.errors import StripeError
 from local.stripe.resources import checkout, payment_methods
 from local.stripe.resources.customers import living
 from local.stripe.store import Obj
+from shared.money import to_text
 
 Page = Any
 
 
 def money(amount: int | None, currency: str | None) -> str:
     """5.00 with its currency, as a customer reads it."""
-    if amount is None:
-        return ""
-    symbol = {"usd": "$", "eur": "€", "gbp": "£"}.get(currency or "", "")
-    return f"{symbol}{amount / 100:,.2f}" + ("" if symbol else f" {(currency or '').upper()}")
+    return "" if amount is None or currency is None else to_text(amount, currency)
 
 
 def blueprint(engine: Engine) -> Blueprint:

@@ -7,6 +7,7 @@ create or replace function billing._checked_auto_topup(
 declare
   v_after   billing.auto_topup_settings := p_before;
   v_package billing.credit_packages;
+  v_rules   billing.currencies;
   v_least   numeric;
   v_fault   text[]; -- setting, rule, sentence
 begin
@@ -16,16 +17,20 @@ begin
   v_after.mode := coalesce(p_settings->>'mode', p_before.mode, 'fixed');
   v_after.package_id := case when p_settings ? 'package_id' or p_settings ? 'credits' then p_settings->>'package_id'
                              else p_before.package_id end;
-  v_package := billing._topup_package(v_after.package_id,
-    case when v_after.package_id is null then p_before.currency end);
-  if v_package.id is null then
-    raise exception using errcode = 'RF007', message = 'There is no such package. GET /api/billing/packages lists them.';
+  if v_after.package_id is not null then
+    v_package := billing._topup_package(v_after.package_id, null);
+    if v_package.id is null then
+      raise exception using errcode = 'RF007', message = 'There is no such package. GET /api/billing/packages lists them.';
+    end if;
   end if;
+  v_after.currency := billing._topup_currency(p_account_id, p_before, p_settings, v_package);
+  v_rules := billing._currency_rules(v_after.currency);
+  v_package := billing._topup_package(v_after.package_id, v_after.currency);
   v_after.credits := coalesce((p_settings->>'credits')::bigint,
     case when v_after.package_id is not null then v_package.credits end, p_before.credits);
-  v_after.currency := v_package.currency;
-  v_after.cap_day := coalesce((p_settings#>>'{caps,day}')::bigint, p_before.cap_day, 10000);
-  v_after.cap_month := coalesce((p_settings#>>'{caps,month}')::bigint, p_before.cap_month, greatest(50000, v_after.cap_day));
+  v_after.cap_day := coalesce((p_settings#>>'{caps,day}')::bigint, p_before.cap_day, v_rules.day_cap);
+  v_after.cap_month := coalesce((p_settings#>>'{caps,month}')::bigint, p_before.cap_month,
+    greatest(v_rules.month_cap, v_after.cap_day));
   v_after.cap_per_hour := coalesce((p_settings#>>'{caps,per_hour}')::integer, p_before.cap_per_hour, 3);
   v_after.declines := coalesce(p_before.declines, 0);
   v_after.is_dunned := coalesce(p_before.is_dunned, false);
@@ -41,12 +46,12 @@ begin
     when v_after.mode not in ('fixed', 'target') then array['mode', 'mode', 'mode is fixed or target']
     when v_after.mode = 'target' and v_after.credits <= v_after.threshold
       then array['amount', 'target_too_low', 'target must be above threshold, or every charge would be followed by another']
-    when p_settings#>>'{caps,currency}' <> v_package.currency
-      then array['caps.day', 'currency', format('caps must be in %s, the currency of the packages', v_package.currency)]
-    when v_least < 50
-      then array['amount', 'charge_too_small', format('one charge would be %s minor units; Stripe charges 50 or more', v_least)]
-    when v_least > 99999999
-      then array['amount', 'charge_too_large', 'one charge would be more than Stripe takes at once (99999999 minor units)']
+    when v_least < v_rules.minimum
+      then array['amount', 'charge_too_small', format('one charge would be %s minor units of %s; Stripe charges %s or more',
+        v_least, v_after.currency, v_rules.minimum)]
+    when v_least > v_rules.maximum
+      then array['amount', 'charge_too_large', format('one charge would be more than Stripe takes at once (%s minor units of %s)',
+        v_rules.maximum, v_after.currency)]
     when v_after.cap_day < v_least or v_after.cap_month < v_least
       then array[case when v_after.cap_day < v_least then 'caps.day' else 'caps.month' end, 'no_room',
         format('caps.day and caps.month must leave room for one charge of %s minor units', v_least)]
@@ -55,9 +60,7 @@ begin
     when v_after.cap_per_hour not between 1 and 10
       then array['caps.per_hour', 'per_hour', 'caps.per_hour is between 1 and 10'] end;
   if v_fault is not null then
-    raise exception using errcode = 'RF012', message = 'Auto top-up settings: ' || v_fault[3] || '.',
-      -- For forms: the setting to change, the rule, and what one charge would come to.
-      detail = jsonb_build_object('field', v_fault[1], 'rule', v_fault[2], 'least_charge', v_least, 'currency', v_package.currency)::text;
+    perform billing._refuse_topup(v_fault, v_least, v_after.currency);
   end if;
   return v_after;
 end $$;

@@ -33,6 +33,12 @@ begin
                              'currency', g.currency, 'hosted_url', i.hosted_url)
                       from billing.subscription_grants g join billing.invoices i on i.id = g.invoice_id
                       join billing.subscription_plans n on n.id = g.plan_id
-                     where t.source_kind = 'invoice_line' and g.id = t.source_id and g.account_id = p_account_id))
+                     where t.source_kind = 'invoice_line' and g.id = t.source_id and g.account_id = p_account_id
+                     union all
+                    select jsonb_build_object('id', i.id, 'number', i.number, 'plan', n.name, 'amount', l.amount,
+                             'currency', l.currency, 'hosted_url', i.hosted_url)
+                      from billing.invoice_lines l join billing.invoices i on i.id = l.invoice_id
+                      join billing.subscription_plans n on n.id = l.plan_id
+                     where t.kind = 'plan_change' and l.id = t.source_id and l.account_id = p_account_id))
       from unnest(p_rows) t left join used on used.id = t.id;
 end $$;

@@ -7,7 +7,7 @@ create or replace function billing._paid_grants(p_paid billing.reversible)
   select 'payment', p.id, p.credits, p.refunded_credits, p.disputed_credits, p.forgone_credits
     from billing.payments p where p.id = p_paid.payment_id and p.status = 'succeeded'
   union all
-  select 'invoice_line', g.id, g.credits_per_cycle * g.quantity, g.refunded_credits, g.disputed_credits, g.forgone_credits
+  select 'invoice_line', g.id, g.credits, g.refunded_credits, g.disputed_credits, g.forgone_credits
     from billing.subscription_grants g where g.invoice_id = p_paid.invoice_id
   order by 2;
 $$;

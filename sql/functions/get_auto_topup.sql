@@ -12,7 +12,7 @@ declare
   v_account  jsonb := billing.get_account(p_account_id);
 begin
   select * into v_settings from billing.auto_topup_settings where account_id = p_account_id;
-  select to_jsonb(s) into v_spent from billing._topup_spent(p_account_id) s;
+  select to_jsonb(s) into v_spent from billing._topup_spent(p_account_id, v_settings.currency) s;
   select billing._topup_json(t) into v_open from billing.topups t
    where t.account_id = p_account_id and t.state in ('open', 'processing', 'unknown', 'action_required');
   select jsonb_build_object('actor', c.actor, 'at', c.created_at, 'text_version', c.text_version) into v_consent
@@ -22,6 +22,7 @@ begin
   return jsonb_build_object(
     'charge', case when v_lines is not null then jsonb_build_object('net_amount', v_lines#>'{0,amount}',
       'amount', billing._lines_total(v_lines), 'currency', v_settings.currency, 'lines', v_lines) end,
+    'currency', billing._account_currency(p_account_id),
     'account_id', p_account_id, 'enabled', coalesce(v_settings.enabled, false), 'threshold', v_settings.threshold,
     'mode', v_settings.mode, 'credits', v_settings.credits, 'package_id', v_settings.package_id,
     'caps', case when v_settings.account_id is not null then jsonb_build_object('day', v_settings.cap_day,

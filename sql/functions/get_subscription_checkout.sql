@@ -16,8 +16,9 @@ create or replace function billing.get_subscription_checkout(p_id text)
       when s.id is null and (c.created_at < now() - interval '1 day' or exists (select from billing.subscription_checkouts n
         where n.account_id = c.account_id and n.number > c.number)) then 'over'
       else 'open' end,
-    'credits', (select coalesce(sum(g.credits_per_cycle * g.quantity), 0)::bigint from billing.subscription_grants g
-                 where g.account_id = c.account_id and g.subscription_id = s.id and not g.is_renewal))
+    'credits', (select coalesce(sum(g.credits), 0)::bigint
+                  from billing.subscription_grants g join billing.invoices i on i.id = g.invoice_id
+                 where g.account_id = c.account_id and g.subscription_id = s.id and i.billing_reason = 'subscription_create'))
     from billing.subscription_checkouts c
     join billing.subscription_plans p on p.id = c.plan_id
     left join billing.subscriptions s on s.id = c.subscription_id

@@ -20,11 +20,12 @@ begin
     return jsonb_build_object('outcome', 'stale', 'account_id', v_account);
   end if;
   -- A subscription may sell other things besides; the item of a plan stands for it.
-  select (billing._subscription_plan(i.price, i.product)).id as plan_id, i.* into v_item
+  select (billing._subscription_plan(i.price, i.product, i."interval", i.interval_count, i.unit_amount)).id as plan_id, i.* into v_item
     from rows from (jsonb_to_recordset(p_facts->'items')
-           as (price text, product text, quantity bigint, period_start float8, period_end float8)) with ordinality
-      as i (price, product, quantity, period_start, period_end, place)
-   order by (billing._subscription_plan(i.price, i.product)).id is null, i.place limit 1;
+           as (price text, product text, quantity bigint, period_start float8, period_end float8, "interval" text,
+               interval_count integer, unit_amount numeric)) with ordinality
+      as i (price, product, quantity, period_start, period_end, "interval", interval_count, unit_amount, place)
+   order by (billing._subscription_plan(i.price, i.product, i."interval", i.interval_count, i.unit_amount)).id is null, i.place limit 1;
   insert into billing.subscriptions as s (id, account_id, plan_id, stripe_customer_id, status, quantity,
     current_period_start, current_period_end, cancel_at_period_end, cancel_at, ended_at, started_at, version)
   values (p_facts->>'id', v_account, v_item.plan_id, p_facts->>'customer', p_facts->>'status', coalesce(v_item.quantity, 1),

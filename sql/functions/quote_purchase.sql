@@ -9,6 +9,7 @@ declare
   v_package billing.credit_packages;
   v_lines   jsonb;
   v_round   bigint;
+  v_fault   text;
 begin
   perform billing.get_account(p_account_id);
   select * into v_package from billing.credit_packages where id = p_package_id and active;
@@ -16,8 +17,12 @@ begin
     raise exception using errcode = 'RF007', message = 'There is no such package. GET /api/billing/packages lists them.';
   end if;
   v_lines := billing._charge_lines(v_package.amount * p_quantity, v_package.currency, 'purchase');
-  if p_quantity not between 1 and 1000 or billing._lines_total(v_lines) > 99999999 then
+  v_fault := billing._amount_fault(billing._lines_total(v_lines), v_package.currency);
+  if p_quantity not between 1 and 1000 or billing._lines_total(v_lines) > (billing._currency_rules(v_package.currency)).maximum then
     raise exception using errcode = 'RF008', message = 'This quantity is more than one payment may carry.';
+  end if;
+  if v_fault is not null then -- a rule that is younger than the package
+    raise exception using errcode = 'RF008', message = 'This cannot be bought: ' || v_fault || '.';
   end if;
   select count(*) into v_round
     from billing.payments p cross join lateral (select billing._payment_json(p) as facts) j

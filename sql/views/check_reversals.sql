@@ -5,7 +5,7 @@ with granted as (
   select account_id, 'payment' as source_kind, id as source_id, credits, refunded_credits, disputed_credits, forgone_credits
     from billing.payments
   union all
-  select account_id, 'invoice_line', id, credits_per_cycle * quantity, refunded_credits, disputed_credits, forgone_credits
+  select account_id, 'invoice_line', id, credits, refunded_credits, disputed_credits, forgone_credits
     from billing.subscription_grants
 ), entries as (
   select account_id, source_kind, source_id, -sum(amount) as taken from billing.credit_transactions

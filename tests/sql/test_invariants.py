@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.sql.books import CREDIT, Books
-from tests.sql.test_subscriptions import invoice
+from tests.sql.test_subscriptions import invoice, line
 
 # The views that a break makes fire. Most breaks violate one rule; where two rules follow from one another both are named.
 BREAKS: dict[str, tuple[str, set[str]]] = {
@@ -60,6 +60,15 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         "update billing.invoices set status = 'open' where id = 'in_1'",
         set(),
     ),
+    "check_paid_lines": (
+        "update billing.invoice_lines set outcome = 'parked', reason = 'no_subscription' where id = 'il_0_1'",
+        set(),
+    ),
+    "check_grant_rates": ("update billing.subscription_grants set whole_credits = credits - 1", set()),
+    "check_credited_lines": (
+        "update billing.invoice_lines set returned_credits = 1 where amount < 0",
+        set(),
+    ),
     "check_frozen": (
         (
             "insert into billing.payment_reversals"
@@ -73,6 +82,7 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         "update billing.payments set amount = 10001 where purpose = 'topup'",
         {"check_payment_granted_once"},
     ),
+    "check_currency_rules": ("update billing.auto_topup_settings set credits = 1", set()),
     "check_topup_trigger": ("update billing.credit_balances set topup_trigger = 1", set()),
     "check_topups_stuck": (
         (
@@ -142,7 +152,9 @@ def account(books: Books) -> None:
     books.ledger.place_hold("a", {"id": "run", "amount": 5 * CREDIT, "agent": "scout"})
     books.ledger.place_hold("a", {"id": "child", "parent_id": "run", "amount": CREDIT})
     books.ledger.settle_hold("a", "run", {"final": False, "id": "one", "amount": CREDIT})
+    back = line(0, 2, amount=-190, proration=True, credited=["il_0_1"])
     books.ledger.grant_invoice(invoice())
+    books.ledger.grant_invoice(invoice(7, back))
 
 
 def test_sound_books_violate_nothing(books: Books) -> None:

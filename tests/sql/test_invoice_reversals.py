@@ -146,9 +146,7 @@ def test_reversals_that_are_told_before_the_grant_are_taken_with_it(books: Books
 
 def test_an_invoice_that_granted_nothing_keeps_the_refund_and_takes_nothing(books: Books) -> None:
     books.grant("other", 100)
-    books.ledger.grant_invoice(
-        invoice(0, line(0, proration=True, amount=700), billing_reason="subscription_update")
-    )
+    books.ledger.grant_invoice(invoice(0, line(0, product="prod_s", price="price_s", amount=700)))
     assert tell(books, "in_1", refund(700))["credits"] == 0
     assert (books.balance(), books.notices("payment.refunded")) == (100, 0)
     assert [row["id"] for row in books.ledger.get_reversals(None, "in_1")["reversals"]] == ["re_1"]

@@ -14,7 +14,7 @@ def account(books: Books) -> None:
 
 def test_a_purchase_freezes_the_price_of_the_catalogue(books: Books) -> None:
     payment = books.buy(package="credits_250", quantity=2)
-    books.query("update billing.credit_packages set amount = 1, credits = 1 where id = 'credits_250'")
+    books.query("update billing.credit_packages set amount = 50, credits = 1 where id = 'credits_250'")
     row = books.ledger.get_payment(payment)
     assert row is not None
     assert (row["amount"], row["credits"], row["currency"], row["status"]) == (

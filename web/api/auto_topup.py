@@ -17,6 +17,7 @@ from web.fields import (
     Charged,
     CreditsIn,
     CreditsOut,
+    Currency,
     Mode,
     Money,
     MoneyOut,
@@ -90,6 +91,13 @@ class AutoTopupSettings(Body):
         PositiveCreditsIn | None, Field(description="mode target: what a top-up fills up to.")
     ] = None
     package_id: Text | None = None
+    currency: Annotated[
+        Currency | None,
+        Field(
+            description="What to charge in, when packages are sold in several currencies. Left out: the currency of the"
+            " package or of the settings that there are, else the one that the account has paid in."
+        ),
+    ] = None
     caps: Caps | None = None
     consent: Consent | None = None
 
@@ -113,6 +121,7 @@ class AutoTopupSettings(Body):
             "mode": mode,
             "credits": size,
             "package_id": self.package_id,
+            "currency": self.currency,
             "caps": _caps(self.caps) or None,
             "text_version": self.consent.text_version if self.consent else None,
         }
@@ -185,6 +194,13 @@ class AutoTopup(Answer):
     amount: CreditsOut | None = None
     target: CreditsOut | None = None
     package_id: str | None
+    currency: Annotated[
+        str | None,
+        Field(
+            description="What is charged in; before there are caps, what the account has paid in, else the only one that"
+            " packages are sold in. null: packages are sold in several, so `currency` has to be sent."
+        ),
+    ]
     caps: CapsOut | None
     charge: Annotated[
         Charge | None,

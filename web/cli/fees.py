@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from shared import money
+from shared.currencies import CAP_MAX
 from shared.errors import Refused
 from web.cli.support import actor, guarded, ledger
 
@@ -36,8 +38,9 @@ def list_fees() -> None:
     """Every rule, in the order in which charges show them."""
     for rule in ledger().list_fee_rules():
         state = "" if rule["active"] else "  (off)"
+        fixed = money.to_text(rule["fixed"], rule["currency"]) if rule["currency"] else rule["fixed"]
         click.echo(
-            f"{rule['id']}  {rule['kind']}  {rule['percent']} % + {rule['fixed']}  {rule['currency'] or 'every currency'}  "
+            f"{rule['id']}  {rule['kind']}  {rule['percent']} % + {fixed}  {rule['currency'] or 'every currency'}  "
             f"{rule['applies_to']}  {rule['label']}{state}"
         )
 
@@ -49,7 +52,7 @@ def list_fees() -> None:
 @click.option("--applies-to", type=click.Choice(["purchase", "topup", "both"]), default="both")
 @click.option("--currency", help="of charges in this currency only, such as usd")
 @click.option("--percent", type=Percent(), default="0", help="a tax's: of credits and fees")
-@click.option("--fixed", type=click.IntRange(0, 99_999_999), default=0, help="minor units")
+@click.option("--fixed", type=click.IntRange(0, CAP_MAX), default=0, help="minor units of the currency")
 @click.option("--off", is_flag=True, help="keep the rule and do not charge it")
 @guarded
 def set_fee(rule_id: str, off: bool, **rule: Any) -> None:

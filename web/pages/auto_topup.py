@@ -9,7 +9,7 @@ from typing import Any, get_args
 from flask import make_response, render_template, request
 from werkzeug.wrappers import Response
 
-from shared import credits, money, queue
+from shared import credits, currencies, money, queue
 from shared.charge_models import ConsentRecord, TopupPreview
 from shared.errors import Refused
 from shared.models import PaymentMethod
@@ -24,12 +24,10 @@ from web.services import services
 HERE = "/billing/auto-topup"
 CONSENTS_SHOWN = 20
 NO_CARD = "There is no card to charge. Add a card first."
-FIELDS = ("threshold", "mode", "amount", "cap_day", "cap_month", "per_hour", "card")
+FIELDS = ("threshold", "mode", "amount", "cap_day", "cap_month", "per_hour", "card", "currency")
 _AT_FIELD = {"caps.day": "cap_day", "caps.month": "cap_month", "caps.per_hour": "per_hour"}
-_LEAST, _MOST = 50, 99_999_999
-"""What Stripe takes at once, in minor units."""
 _FIRST_THRESHOLD = 50 * credits.MICRO
-_FIRST_CAPS = {"day": 10_000, "month": 50_000, "per_hour": 3}
+_FIRST_PER_HOUR = 3
 
 blueprint = frame.blueprint("auto_topup")
 
@@ -41,18 +39,32 @@ class Facts:
     topup: Mapping[str, Any]
     methods: list[PaymentMethod]
     packages: list[dict[str, Any]]
+    asked: str
+    """The currency that the form names; of any other than those on sale nothing is known."""
 
     @property
-    def currency(self) -> str:
-        """That of the caps; before there are any, that of the packages."""
-        if self.topup["caps"]:
-            return str(self.topup["caps"]["currency"])
-        return str(self.packages[0]["currency"]) if self.packages else "usd"
+    def sold(self) -> list[str]:
+        """The currencies that packages are sold in, as the packages are ordered."""
+        return list(dict.fromkeys(str(package["currency"]) for package in self.packages))
+
+    @property
+    def currency(self) -> str | None:
+        """What the form names, else the account's own, else the first on sale; None when nothing is."""
+        if self.asked in self.sold:
+            return self.asked
+        return self.topup["currency"] or next(iter(self.sold), None)
+
+    @property
+    def caps(self) -> Mapping[str, Any] | None:
+        """The caps that there are, if they are in the currency."""
+        caps: Mapping[str, Any] | None = self.topup["caps"]
+        return caps if caps and caps["currency"] == self.currency else None
 
     def form(self, fields: Mapping[str, str]) -> Typed:
         """The form with the card that will be charged: nobody consents to one that is not named."""
         default = next((method["id"] for method in self.methods if method["default"]), "")
-        return Typed.of({**fields, "card": fields.get("card") or default}, FIELDS)
+        named = {"card": fields.get("card") or default, "currency": self.currency or ""}
+        return Typed.of({**fields, **named}, FIELDS)
 
     def card(self, method_id: str) -> PaymentMethod | None:
         return next((method for method in self.methods if method["id"] == method_id), None)
@@ -62,7 +74,7 @@ class Facts:
 def show() -> str:
     """State, form, history."""
     who = visitor()
-    facts = _facts(who)
+    facts = _facts(who, request.args)
     consents = services().ledger.list_auto_topup_consents(who.account_id, CONSENTS_SHOWN)
     names = people.names(services().ledger.list_members(who.account_id)) if consents else {}
     return _form(facts, facts.form(_current(facts)), consents, names)
@@ -93,7 +105,7 @@ def save() -> Response:
     if consent != CONSENT_TEXT_VERSION:
         asked = "The text has changed. Read it and tick" if consent in CONSENT_TEXTS else "Tick"
         return _review(owner, request.form, complaint=f"{asked} the box to allow this. Nothing was saved.")
-    facts = _facts(owner)
+    facts = _facts(owner, request.form)
     form = facts.form(request.form)
     settings = _settings(facts, form)
     if form.faults or _preview(owner, settings, form) is None:
@@ -137,12 +149,14 @@ def _done(owner: Visitor, state: Mapping[str, Any], said: str) -> Response:
     return frame.told(said, HERE)
 
 
-def _facts(who: Visitor) -> Facts:
+def _facts(who: Visitor, fields: Mapping[str, str]) -> Facts:
     ledger = services().ledger
-    topup = ledger.get_auto_topup(who.account_id)
-    # Packages say only what a first form begins with.
-    packages = ledger.list_packages() if topup["caps"] is None else []
-    return Facts(topup, ledger.list_payment_methods(who.account_id), packages)
+    return Facts(
+        ledger.get_auto_topup(who.account_id),
+        ledger.list_payment_methods(who.account_id),
+        ledger.list_packages(),
+        fields.get("currency", ""),
+    )
 
 
 def _form(
@@ -164,7 +178,7 @@ def _form(
 
 
 def _review(owner: Visitor, fields: Mapping[str, str], complaint: str | None = None) -> Response:
-    facts = _facts(owner)
+    facts = _facts(owner, fields)
     form = facts.form(fields)
     settings = _settings(facts, form)
     preview = None if form.faults else _preview(owner, settings, form)
@@ -199,33 +213,41 @@ def _in_words(refusal: Refused) -> str:
     if refusal.code == "unknown_package":
         return "The package that sets the price is not on sale any more, so this cannot be saved."
 
-    def written(amount: int) -> str:
-        return money.to_text(amount, str(refusal.extra.get("currency", "usd")))
+    extra = refusal.extra
+    rules = currencies.currency(str(extra.get("currency")))
 
-    least = written(int(refusal.extra.get("least_charge") or 0))
+    def written(amount: Any) -> str:
+        return money.to_text(int(amount or 0), rules.code)
+
+    least = written(extra.get("least_charge"))
+    smallest, largest = written(extra.get("minimum")), written(extra.get("maximum"))
     sentences = {
         "target_too_low": "Fill up to more than the threshold, or every charge would be followed by another.",
-        "currency": f"The packages are priced in another currency now: write amounts such as {written(5000)}.",
-        "charge_too_small": f"One charge would be {least}, and less than {written(_LEAST)} cannot be charged. Add more.",
-        "charge_too_large": f"One charge would be more than {written(_MOST)}, the most that can be charged at once.",
+        "currency": "The packages are priced in another currency now: write amounts such as "
+        f"{written(rules.day_cap // 2)}.",
+        "no_package": f"No package is sold in {rules.code.upper()} any more. Choose another currency.",
+        "charge_too_small": f"One charge would be {least}, and less than {smallest} cannot be charged. Add more.",
+        "charge_too_large": f"One charge would be more than {largest}, the most that can be charged at once.",
         "no_room": f"One charge is {least} or more, and this leaves no room for it.",
         "month_below_day": "The most in a month cannot be less than the most in a day.",
     }
-    return sentences.get(str(refusal.extra.get("rule")), "This cannot be used. Write something else.")
+    return sentences.get(str(extra.get("rule")), "This cannot be used. Write something else.")
 
 
 def _settings(facts: Facts, form: Typed) -> dict[str, Any]:
     """The settings in the ledger's names. What is wrong with fields as they were typed stands in the form's faults."""
 
     def cap(text: str) -> int:
-        return money.from_text(text, facts.currency)
+        return money.from_text(text, facts.currency or "")
 
     settings = {
         "enabled": True,
         "threshold": form.read("threshold", credits.from_text),
         "credits": form.read("amount", some_credits),
         "mode": form.chosen("mode", get_args(Mode)),
-        "package_id": facts.topup["package_id"],
+        # A package of the caps' currency sets no price in another one.
+        "package_id": facts.topup["package_id"] if facts.caps else None,
+        "currency": facts.currency,
         "payment_method": form.values["card"] or None,
         "caps": {
             "day": form.read("cap_day", cap),
@@ -251,14 +273,15 @@ def _per_hour(text: str) -> int:
 
 def _current(facts: Facts) -> dict[str, str]:
     """What the form begins with: the settings, else modest ones."""
-    topup, caps = facts.topup, facts.topup["caps"] or _FIRST_CAPS
-    size = topup["credits"] or (facts.packages[0]["credits"] if facts.packages else _FIRST_THRESHOLD)
+    topup, rules = facts.topup, currencies.currency(facts.currency or "")
+    caps = facts.caps or {"day": rules.day_cap, "month": rules.month_cap}
+    sizes = [package["credits"] for package in facts.packages if package["currency"] == facts.currency]
     threshold = _FIRST_THRESHOLD if topup["threshold"] is None else topup["threshold"]
     return {
         "threshold": credits.to_text(threshold),
         "mode": topup["mode"] or "fixed",
-        "amount": credits.to_text(size),
-        "cap_day": money.to_text(caps["day"], facts.currency),
-        "cap_month": money.to_text(caps["month"], facts.currency),
-        "per_hour": str(caps["per_hour"]),
+        "amount": credits.to_text(topup["credits"] or next(iter(sizes), _FIRST_THRESHOLD)),
+        "cap_day": money.to_text(caps["day"], rules.code),
+        "cap_month": money.to_text(caps["month"], rules.code),
+        "per_hour": str((topup["caps"] or {}).get("per_hour", _FIRST_PER_HOUR)),
     }

@@ -65,6 +65,14 @@ def _subscribed(row: dict[str, Any]) -> Explained:
     return Explained(f"Credits of the plan {invoice['plan']}", paid, links)
 
 
+def _changed(row: dict[str, Any]) -> Explained:
+    plan = f" of the plan {row['invoice']['plan']}" if row["invoice"] else ""
+    links = [Link(url, "Invoice")] if row["invoice"] and (url := row["invoice"]["hosted_url"]) else []
+    return Explained(
+        f"Unspent credits{plan}", "The plan changed: Stripe credited time that was paid for", links
+    )
+
+
 def _given(row: dict[str, Any]) -> Explained:
     what = {"signup": "Sign-up credits", "promotion": "Promotion"}[row["kind"]]
     return Explained(what, "A gift, nothing was charged", [])
@@ -126,4 +134,5 @@ _TOLD = {
     "expiry": _expired,
     "refund": _reversed,
     "dispute": _reversed,
+    "plan_change": _changed,
 }

@@ -9,6 +9,7 @@ from local.stripe.lists import page
 from local.stripe.objects import balance_transaction
 from local.stripe.routing import changed, merge_metadata, route
 from local.stripe.store import Obj
+from shared.money import to_text
 
 
 @route("get", "/v1/charges/{charge}")
@@ -43,14 +44,11 @@ def create_refund(call: Call) -> Obj:
         raise invalid("This value must be greater than or equal to 1.", "amount", "parameter_invalid_integer")
     if amount > left:
         raise invalid(
-            f"Refund amount ({_money(amount)}) is greater than unrefunded amount on charge ({_money(left)})",
+            f"Refund amount ({to_text(amount, charge['currency'])}) is greater than unrefunded amount on charge"
+            f" ({to_text(left, charge['currency'])})",
             "amount",
         )
     return _refund(call, charge, amount)
-
-
-def _money(amount: int) -> str:
-    return f"${amount / 100:,.2f}"
 
 
 def _refundable(call: Call) -> Obj:
