@@ -33,7 +33,10 @@ def customer_of(ledger: Ledger, gateway: StripeGateway, account_id: str) -> str:
             return wanted["stripe_customer_id"]
         made, email_refused = _attempt(gateway, account_id, wanted)
         if made is not None:
-            return ledger.link_customer(account_id, made)
+            linked = ledger.link_customer(account_id, made)
+            if linked != made:  # two attempts at once, as in a release: the first that was linked stands
+                gateway.discard_customer(made)
+            return linked
         wanted = ledger.retry_customer(account_id, wanted["attempt"], email_refused=email_refused)
     raise StripeUnavailable("Stripe makes no customer for the account at the moment")
 

@@ -106,6 +106,15 @@ class StripeGateway:
             )
         return str(found["id"]) if found else None
 
+    def discard_customer(self, customer_id: str) -> None:
+        """Deletes a customer that was made a moment ago beside the one that the account has, and that nobody knows."""
+        try:
+            with translated():
+                self.client.v1.customers.delete(customer_id)
+        except StripeRefused as error:
+            if not error.customer_missing:
+                raise
+
     def retrieve_customer(self, customer_id: str) -> StripeData:
         """The customer; of a deleted one little more than its id and `deleted`."""
         with translated():
