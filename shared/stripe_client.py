@@ -30,7 +30,8 @@ from shared.stripe_errors import (
     translated,
 )
 from shared.stripe_facts import StripeData, id_of
-from shared.stripe_once import ATTEMPTS_MAX, first, once
+from shared.stripe_once import ATTEMPTS_MAX, first
+from shared.stripe_timing import CONNECT_TIMEOUT_SECONDS, NETWORK_RETRIES_MAX, READ_TIMEOUT_SECONDS
 
 __all__ = [
     "AuthenticationRequired",
@@ -46,9 +47,6 @@ __all__ = [
     "translated",
 ]
 
-CONNECT_TIMEOUT_SECONDS = 5
-READ_TIMEOUT_SECONDS = 25
-NETWORK_RETRIES_MAX = 2
 
 LIST_PAGE = 100
 # How far the database's clock and Stripe's may be apart.
@@ -231,18 +229,11 @@ class StripeGateway:
                 intent_id, {"off_session": True, "expand": _INTENT_PARTS}, {"idempotency_key": key}
             ).to_dict()
 
-    def cancel_intent(self, intent_id: str, *, topup_id: str | None = None) -> StripeData:
-        """Cancels a PaymentIntent for good; StripeRefused once it succeeded or was canceled."""
+    def cancel_intent(self, intent_id: str) -> StripeData:
+        """Cancels a PaymentIntent for good; StripeRefused once it succeeded or was canceled, or is processing.
 
-        def cancel(key: str | None) -> StripeData:
-            options: Any = {"idempotency_key": key} if key else {}
-            with translated():
-                return self.client.v1.payment_intents.cancel(intent_id, {}, options).to_dict()
-
-        if topup_id is None:
-            return cancel(None)
-        return once(keys.topup_cancel(topup_id), cancel, lambda: self._ended(intent_id))
-
-    def _ended(self, intent_id: str) -> StripeData | None:
-        intent = self.retrieve_intent(intent_id)
-        return intent if intent.get("status") == "canceled" else None
+        Without an idempotency key of its own: a repeat changes nothing, and under a fixed key Stripe would replay a refusal
+        for a day although the PaymentIntent can be canceled by then.
+        """
+        with translated():
+            return self.client.v1.payment_intents.cancel(intent_id).to_dict()

@@ -122,6 +122,10 @@ def check_payment(app: App, payment_id: str) -> None:
             return  # as due as before: an operator has asked, and the sweep asks on
         verdict, reason = "open", error.code
     except StripeRefused as error:
+        if payment["topup_id"] is not None:  # its actor alone decides what that means
+            app.queue.hint(queue.CHARGE_TOPUP, payment["topup_id"], True)
+            app.ledger.postpone_payment_check(payment_id)
+            return
         log.exception(
             "Stripe does not know a payment", extra={"payment": payment_id, "code": error.stripe_code}
         )
@@ -164,7 +168,7 @@ def _look_at_topup(app: App, payment: Payment, topup_id: str) -> Verdict:
         intent = app.gateway.retrieve_intent(payment["stripe_payment_intent_id"])
         if intent.get("status") == "succeeded":
             return settle(app, payment["id"], facts_of_intent(intent))
-    app.queue.hint(queue.CHARGE_TOPUP, topup_id)
+    app.queue.hint(queue.CHARGE_TOPUP, topup_id, True)
     return "open", "topup"
 
 

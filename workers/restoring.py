@@ -37,7 +37,7 @@ def payment(app: App, intent: StripeData) -> str | None:
         return "unsealed"
     if intent.get("status") != "succeeded":
         if row["topup_id"] is not None and intent.get("status") not in ("canceled", "processing"):
-            app.gateway.cancel_intent(intent["id"], topup_id=row["topup_id"])
+            app.gateway.cancel_intent(intent["id"])
         return None
     if app.ledger.find_customer_account(str(id_of(intent.get("customer")))) is None:
         customer(app, app.gateway.retrieve_customer(str(id_of(intent.get("customer")))), row["account_id"])

@@ -8,6 +8,7 @@ create or replace function billing.open_purchase(
 declare
   v_quote jsonb;
   v_known billing.payments;
+  v_wait  integer;
 begin
   perform billing._lock_account(p_account_id);
   select * into v_known from billing.payments where id = p_payment_id;
@@ -20,10 +21,12 @@ begin
      where id = p_payment_id and stripe_checkout_session_id is null and stripe_payment_intent_id is null
        and status in ('open', 'canceled') and stripe_customer_id is distinct from p_customer_id;
   else
-    -- A person would pay twice for one shortage; the charge under way is over within seconds.
-    if exists (select from billing.topups where account_id = p_account_id and state in ('open', 'processing', 'unknown')) then
-      raise exception using errcode = 'RF011',
-        message = 'An automatic top-up is being charged right now. Wait a few seconds, then look at the balance again.';
+    -- A person would pay twice for one shortage; the charge under way is mostly over within seconds.
+    v_wait := ceil(extract(epoch from billing._topup_in_flight(p_account_id) - now()));
+    if v_wait is not null then
+      raise exception using errcode = 'RF011', detail = jsonb_build_object('retry_after', v_wait)::text,
+        message = format('An automatic top-up is being charged right now. Look at the balance again in a few seconds; if the'
+          ' credits have not come, you can buy in %s seconds.', v_wait);
     end if;
     v_quote := billing.quote_purchase(p_account_id, p_package_id, p_quantity);
     insert into billing.payments

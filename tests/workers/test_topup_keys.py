@@ -79,18 +79,6 @@ def test_a_confirmation_of_a_release_before_is_never_sent_twice(
     assert shop.charged == 1
 
 
-def test_a_saved_500_while_canceling_has_a_way_out(shop: Shop) -> None:
-    made = shop.client.v1.payment_intents.create(
-        {"amount": 500, "currency": "usd", "customer": shop.customer}
-    )
-    for stage, topup_id in (("after", "top_1"), ("before", "top_2")):
-        intent = made if stage == "after" else shop.client.v1.payment_intents.create(
-            {"amount": 500, "currency": "usd", "customer": shop.customer}
-        )  # fmt: skip
-        shop.control.fail(kind=500, path=f"{INTENTS}/*/cancel", method="POST", stage=stage, saved=True)
-        assert shop.world.app.gateway.cancel_intent(intent.id, topup_id=topup_id)["status"] == "canceled"
-
-
 @pytest.mark.parametrize("how", ["deleted", "foreign"])
 def test_a_vanished_customer_pauses_for_want_of_a_card_and_charges_nothing(shop: Shop, how: str) -> None:
     if how == "deleted":
