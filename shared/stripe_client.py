@@ -135,6 +135,7 @@ class StripeGateway:
             for line in payment["lines"]
         ]
         params: StripeData = {
+            **({"allow_promotion_codes": True} if payment.get("allow_promotion_codes") else {}),
             "mode": "payment",
             "ui_mode": "hosted_page",
             "customer": customer_id,
@@ -154,6 +155,12 @@ class StripeGateway:
         """The Checkout Session, with its PaymentIntent, charge and payment method in full."""
         with translated():
             return self.client.v1.checkout.sessions.retrieve(session_id, {"expand": _SESSION_PARTS}).to_dict()
+
+    def session_of_intent(self, intent_id: str) -> StripeData | None:
+        """The Checkout Session that a PaymentIntent is of, in full; None when it is of none."""
+        with translated():
+            found = self.client.v1.checkout.sessions.list({"payment_intent": intent_id, "limit": 1}).data
+        return self.retrieve_session(found[0].id) if found else None
 
     def expire_session(self, session_id: str) -> StripeData:
         """Closes an open Checkout Session; StripeRefused when it is complete or expired."""

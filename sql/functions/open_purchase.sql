@@ -31,9 +31,10 @@ begin
     v_quote := billing.quote_purchase(p_account_id, p_package_id, p_quantity);
     insert into billing.payments
       (id, account_id, purpose, package_id, quantity, credits, amount, net_amount, lines, currency, stripe_customer_id,
-       next_check_at)
+       allow_promotion_codes, next_check_at)
     values (p_payment_id, p_account_id, 'purchase', p_package_id, p_quantity, (v_quote->>'credits')::bigint,
       (v_quote->>'amount')::bigint, (v_quote->>'net_amount')::bigint, v_quote->'lines', v_quote->>'currency', p_customer_id,
+      (select k.allow_promotion_codes from billing.credit_packages k where k.id = p_package_id),
       now() + interval '10 minutes'); -- by then it has its Session, or nobody will pay it
   end if;
   return (select billing._payment_json(p) from billing.payments p where p.id = p_payment_id);
