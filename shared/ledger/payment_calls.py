@@ -161,8 +161,8 @@ class PaymentCalls(Calls):
 
     def set_auto_topup(self, account_id: str, settings: dict[str, Any], actor: str) -> dict[str, Any]:
         """Switches on or changes (with consent), or off (always works). settings: enabled, threshold, mode, credits,
-        package_id, caps{day, month, per_hour, currency}, text_version, charge{amount, currency}: the smallest charge that was
-        shown, to be compared with that of now. Answers as get_auto_topup plus topup_due.
+        package_id, caps{day, month, per_hour, currency}, text_version, charge{amount, currency}: the smallest charge that
+        was shown, to be compared with that of now. Answers as get_auto_topup plus topup_due.
 
         Refused: unknown_account, invalid_auto_topup (the sentence says which rule), consent_required,
         unknown_package.

@@ -134,6 +134,8 @@ def fill(books: Books) -> None:
         "update billing.payments set checkout_url = 'https://checkout.example.com/' || id, reason = 'secret_' || account_id;"
         "insert into billing.payments (id, account_id, purpose, credits, amount, currency, stripe_customer_id)"
         " select 'pt_' || id, id, 'topup', 1000000, 5, 'usd', 'cus_' || id from billing.accounts;"
-        "insert into billing.topups (id, account_id, payment_id, stripe_customer_id, payment_method, decline_code)"
-        " select 'tu_' || id, id, 'pt_' || id, 'cus_' || id, 'pm_' || id, 'stolen_card' from billing.accounts"
+        "insert into billing.topups"
+        " (id, account_id, payment_id, stripe_customer_id, payment_method, decline_code, consent_id)"
+        " select 'tu_' || a.id, a.id, 'pt_' || a.id, 'cus_' || a.id, 'pm_' || a.id, 'stolen_card', c.id"
+        " from billing.accounts a join billing.auto_topup_consents c on c.account_id = a.id"
     )

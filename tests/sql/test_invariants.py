@@ -80,7 +80,7 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
     "check_topup_agrees_with_payment": ("update billing.topups set state = 'declined'", set()),
     "check_topup_within_caps": (
         "update billing.payments set amount = 10001 where purpose = 'topup'",
-        {"check_payment_granted_once"},
+        {"check_payment_granted_once", "check_topup_price_agreed"},
     ),
     "check_topup_price_agreed": (
         # One minor unit less is agreed to than was charged.

@@ -49,31 +49,26 @@ def test_the_consent_keeps_package_unit_price_and_the_lines_that_were_shown(book
         "credits_100", 100 * CREDIT, 500, "usd",
     )  # fmt: skip
     assert price["least_credits"] == 100 * CREDIT
-    assert [(line["kind"], line["amount"]) for line in price["charge"]["lines"]] == [("credits", 500), ("fee", 50)]
+    assert [(line["kind"], line["amount"]) for line in price["charge"]["lines"]] == [
+        ("credits", 500),
+        ("fee", 50),
+    ]
     assert price["charge"]["amount"] == 550
     assert books.ledger.list_auto_topup_consents("a", 1)[0]["price"] == price
 
 
+PACKAGE = "insert into billing.credit_packages (id, name, currency, credits, amount) values"
+RULE = "insert into billing.fee_rules (id, label, currency, kind, applies_to, percent, fixed) values"
+OFF = "update billing.credit_packages set active = false; "
 DEARER = {
     "the package's price was raised": (DOUBLED, 1000),
-    "by the smallest amount": ("update billing.credit_packages set amount = 501 where id = 'credits_100'", 501),
-    "fewer credits for the same money": (
-        "update billing.credit_packages set credits = 50000000 where id = 'credits_100'", 1000,
-    ),
-    "a dearer package became the smallest": (
-        "insert into billing.credit_packages (id, name, credits, amount, currency) values ('tiny', 'T', 10000000, 60, 'usd')", 600,
-    ),
-    "the package was replaced by a dearer one": (
-        "update billing.credit_packages set active = false;"
-        "insert into billing.credit_packages (id, name, credits, amount, currency) values ('new', 'N', 200000000, 1100, 'usd')", 550,
-    ),
-    "a fee was added": (
-        "insert into billing.fee_rules (id, kind, label, applies_to, fixed, currency) values ('f', 'fee', 'F', 'topup', 1, 'usd')", 501,
-    ),
-    "a tax was added": (
-        "insert into billing.fee_rules (id, kind, label, applies_to, percent) values ('t', 'tax', 'T', 'both', 20)", 600,
-    ),
-}  # fmt: skip
+    "by the smallest amount": (DOUBLED.replace("1000", "501"), 501),
+    "fewer credits for the same money": (DOUBLED.replace("amount = 1000", "credits = 50000000"), 1000),
+    "a dearer package became the smallest": (f"{PACKAGE} ('tiny', 'T', 'usd', 10000000, 60)", 600),
+    "the package was replaced by a dearer one": (f"{OFF}{PACKAGE} ('new', 'N', 'usd', 200000000, 1100)", 550),
+    "a fee was added": (f"{RULE} ('f', 'F', 'usd', 'fee', 'topup', 0, 1)", 501),
+    "a tax was added": (f"{RULE} ('t', 'T', null, 'tax', 'both', 20, 0)", 600),
+}
 
 
 @pytest.mark.parametrize("change", DEARER)
@@ -129,7 +124,8 @@ def test_several_steps_at_once_are_compared_whole(books: Books) -> None:
     books.query("update billing.credit_packages set amount = 501 where id = 'credits_100'")
     assert books.ask()["reason"] == "price_changed"
     seen = paused(books)
-    assert seen and (seen["credits"], seen["amount"], seen["agreed_amount"]) == (300 * CREDIT, 1503, 1500)
+    assert seen
+    assert (seen["credits"], seen["amount"], seen["agreed_amount"]) == (300 * CREDIT, 1503, 1500)
 
 
 def test_cheaper_credits_are_charged_at_the_lower_price_without_asking(books: Books) -> None:
@@ -141,10 +137,7 @@ def test_cheaper_credits_are_charged_at_the_lower_price_without_asking(books: Bo
 
 def test_the_same_unit_price_of_another_package_is_no_change(books: Books) -> None:
     low(books)
-    books.query(
-        "update billing.credit_packages set active = false;"
-        "insert into billing.credit_packages (id, name, credits, amount, currency) values ('new', 'N', 1000000000, 5000, 'usd')"
-    )
+    books.query(f"{OFF}{PACKAGE} ('new', 'N', 'usd', 1000000000, 5000)")
     assert books.topup(str(books.ask()["topup_id"]))["amount"] == 500
 
 
@@ -261,7 +254,11 @@ def test_a_charge_larger_than_the_smallest_says_so(
     low(books, left)
     books.settle(str(books.topup(books.charge())["payment_id"]))
     payload = books.value("select payload from billing.outbox where topic = 'topup.succeeded'")
-    assert (payload["larger"], payload["least_credits"], payload["steps"]) == (said[0], said[1] * CREDIT, said[2])
+    assert (payload["larger"], payload["least_credits"], payload["steps"]) == (
+        said[0],
+        said[1] * CREDIT,
+        said[2],
+    )
 
 
 def test_the_size_is_compared_with_the_consent_of_the_charge_and_not_with_a_later_one(books: Books) -> None:

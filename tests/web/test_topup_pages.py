@@ -389,7 +389,8 @@ def test_price_that_rose_while_it_was_reviewed_is_shown_and_asked_for_again(
     assert ledger.list_auto_topup_consents("acme", 9) == []
     assert owner.post(SAVE, **reviewed(owner)).status_code == 303
     consent = ledger.list_auto_topup_consents("acme", 9)[0]
-    assert consent["price"] and str(consent["price"]["charge"]["amount"]) == reviewed(owner)["shown"]
+    assert consent["price"]
+    assert str(consent["price"]["charge"]["amount"]) == reviewed(owner)["shown"]
 
 
 def test_pages_ask_for_a_consent_to_a_price_that_has_risen(
@@ -399,7 +400,7 @@ def test_pages_ask_for_a_consent_to_a_price_that_has_risen(
     raise_prices(database)
     risen = "Nothing is charged until an owner allows the new price."
     assert risen in owner.get(PAGE).text
-    assert "Review the new price" in owner.get(PAGE).text
+    assert "Continue to see the new price" in owner.get(PAGE).text
     assert "The price of credits has risen." in owner.get("/billing").text
     ledger.record_usage([{"id": "all", "amount": 200 * CREDIT}], "acme")
     assert ledger.open_topup("acme", "t", "p")["reason"] == "price_changed"
