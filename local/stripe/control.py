@@ -68,8 +68,8 @@ class Control(Plumbing):
         authenticate: bool | None = True,
         promotion_code: str | None = None,
     ) -> Obj:
-        """Fill in and submit the page. `outcome`: ok, async, authentication_required, or a decline code. `promotion_code`: what
-        the customer types, such as FALL20.
+        """Fill in and submit the page. `outcome`: ok, async, authentication_required, or a decline code.
+        `promotion_code`: what the customer types, such as FALL20.
 
         When the card asks for 3-D Secure, that is authorised, refused (False), or left open (None).
         """

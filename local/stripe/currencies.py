@@ -90,7 +90,7 @@ def known(currency: str, param: str = "currency") -> str:
 
 
 def check_last_digit(amount: int, currency: str, param: str = "amount") -> None:
-    """Three-decimal amounts end with 0: the card networks have no place for the last digit. ISK and UGX have no fractions."""
+    """Three-decimal amounts end with 0: card networks have no place for the last digit. ISK and UGX have no fractions."""
     if currency in THREE_DECIMAL and amount % 10:
         text = (
             f"Invalid amount: {amount}. Amounts in {currency} are in thousandths and must be divisible by 10, "

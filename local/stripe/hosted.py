@@ -88,7 +88,8 @@ def _checkout_routes(routes: Blueprint, engine: Engine) -> None:
                     session = promotions.apply(engine.call(), id, request.form.get("code", ""))
             except StripeError as error:
                 refusal, session = error, checkout.load(engine.call(), id)
-        return _form(engine, session, refusal and refusal.error["message"], 400 if refusal else 200)
+        problem = None if refusal is None else str(refusal.error["message"])
+        return _form(engine, session, problem, 400 if refusal else 200)
 
 
 def _pay(engine: Engine, id: str) -> Obj:
