@@ -12,7 +12,7 @@ select distinct on (s.account_id) s.account_id, s.id, s.status, s.plan_id as pla
        case when s.items is null and s.ended_at is null then s.current_period_end else s.next_at end as next_at,
        case when s.items is null and s.ended_at is null then p.amount * s.quantity
             when s.is_previewed then s.next_amount
-            else greatest(0, s.next_amount + least(0, coalesce(b.ending_balance, 0))) end as next_amount
+            when s.next_amount is not null then greatest(0, s.next_amount + least(0, coalesce(b.ending_balance, 0))) end as next_amount
   from billing.subscriptions s
   join billing.subscription_plans p on p.id = s.plan_id
   left join lateral (select i.ending_balance from billing.invoices i

@@ -17,7 +17,7 @@ begin
              'next_at', case when s.items is null and s.ended_at is null then s.current_period_end else s.next_at end,
              'next_amount', case when s.items is null and s.ended_at is null then p.amount * s.quantity
             when s.is_previewed then s.next_amount
-               else greatest(0, s.next_amount + least(0, coalesce(b.ending_balance, 0))) end,
+               when s.next_amount is not null then greatest(0, s.next_amount + least(0, coalesce(b.ending_balance, 0))) end,
              'credits_expire', p.credits_expire, 'rollover_cap', p.rollover_cap)
       from billing.subscriptions s
       join billing.subscription_plans p on p.id = s.plan_id

@@ -20,7 +20,7 @@ begin
   select * into v_settings from billing.auto_topup_settings where account_id = p_account_id;
   select * into v_customer from billing.customers where account_id = p_account_id;
   select id into v_open from billing.topups
-   where account_id = p_account_id and state in ('open', 'processing', 'unknown', 'action_required');
+   where account_id = p_account_id and dead_at is null;
   v_reason := case
     when v_open is not null then 'open_topup'
     when not coalesce(v_settings.enabled, false) then 'off'
