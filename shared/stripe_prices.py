@@ -70,7 +70,7 @@ def preview_next(client: stripe.StripeClient, subscription_id: str) -> StripeDat
 
 
 def facts_of_price(price_id: str, price: StripeData | None, *, live: bool) -> StripeData:
-    """The facts for ledger.note_plan_price. None: Stripe does not know the price; one of the other mode is unknown as well."""
+    """The facts for ledger.note_plan_price. None: Stripe does not know the price, as one of another mode."""
     if price is None:
         return {"id": price_id, "missing": True}
     recurring = price.get("recurring") or {}
@@ -90,7 +90,7 @@ def facts_of_price(price_id: str, price: StripeData | None, *, live: bool) -> St
 def compare_plan(
     client: stripe.StripeClient, ledger: Ledger, plan_id: str, price_id: str, *, live: bool
 ) -> str | None:
-    """Reads the price of a plan at Stripe and has the ledger compare it with the row. Answers in what they disagree, or None.
+    """Has the ledger compare a plan's row with its price at Stripe. Answers in what they disagree, or None.
     Raises StripeUnavailable, StripeBusy, StripeForbidden.
     """
     price = None

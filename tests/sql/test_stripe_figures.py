@@ -1,4 +1,4 @@
-"""What a subscription costs and when it is charged are Stripe's figures; a plan that disagrees with its price is not sold."""
+"""What a subscription costs and when are Stripe's figures; a plan that disagrees with its price is not sold."""
 
 from __future__ import annotations
 
