@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 from local.stripe import charging
+from local.stripe.addresses import check_address
 from local.stripe.currencies import check_amount
 from local.stripe.engine import Call
 from local.stripe.errors import invalid, missing_object, unexpected_state
@@ -50,6 +51,7 @@ def create(call: Call) -> Obj:
 
 def _apply(call: Call, pi: Obj) -> None:
     params = call.params
+    check_address(params.get("receipt_email"), "receipt_email")
     pi.update({name: params[name] for name in _PLAIN if name in params})
     if params.get("capture_method") == "manual":
         raise invalid("The local Stripe has no manual capture.", "capture_method")
