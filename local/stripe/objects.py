@@ -224,7 +224,7 @@ def _card_details(pi: Obj, card: Obj) -> dict[str, Any]:
 
 def balance_transaction(call: Call, source: Obj, amount: int, type: str) -> Obj:
     """The movement on the account's balance; Stripe keeps its fee of a charge when it is refunded."""
-    fee = round(amount * 0.029) + 30 if type == "charge" else 0
+    fee = (amount * 29 + 500) // 1000 + 30 if type == "charge" else 0
     detail = {"amount": fee, "application": None, "currency": source["currency"], "type": "stripe_fee"}
     return call.put(
         {

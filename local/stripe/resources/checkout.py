@@ -58,7 +58,11 @@ def create(call: Call) -> Obj:
     if params.get("customer"):
         customer = living(call, params["customer"])
         session["customer"] = customer["id"]
-        session["customer_details"] = details(customer["email"], customer["name"])
+        session["customer_details"] = {
+            **details(customer["email"], None),
+            "tax_exempt": None if mode == "setup" else "none",
+            "tax_ids": None,
+        }
     elif mode == "payment":
         session["customer_creation"] = params.get("customer_creation", "if_required")
     _fill_mode(call, session, mode)
@@ -192,13 +196,13 @@ def _blank(call: Call, mode: str) -> Obj:
             "submit": None,
             "terms_of_service_acceptance": None,
         },
-        "discounts": [],
+        "discounts": None if mode == "setup" else [],
         "livemode": False,
         "metadata": {},
         "mode": mode,
         "payment_method_collection": "if_required" if mode != "subscription" else "always",
         "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
-        "payment_method_types": ["card"],
+        "payment_method_types": offered("usd"),
         "payment_status": "unpaid",
         "phone_number_collection": {"enabled": False},
         "shipping_options": [],

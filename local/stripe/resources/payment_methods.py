@@ -137,6 +137,8 @@ def attach_to(call: Call, pm: Obj, customer: str) -> Obj:
             code,
             decline_code=decline_code,
             advice_code=behaviour["advice_code"],
+            network_decline_code="01" if decline_code == "generic_decline" else None,
+            param="",
         )
     pm["customer"] = customer
     call.put(pm)
