@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from shared import stripe_prices
 from shared import stripe_subscriptions as at_stripe
+from shared.customers import with_customer
 from shared.errors import Refused
 from shared.stripe_client import StripeRefused
 from shared.subscription_models import SubscriptionCheckout
-from web.purchases import customer_of, own_url
+from web.purchases import own_url
 from web.services import Services
 
 
@@ -28,10 +30,21 @@ def open_checkout(
     success_url = own_url(services, success_url, "success_url") or home
     cancel_url = own_url(services, cancel_url, "cancel_url") or home
     ledger = services.ledger
-    if not any(plan["id"] == plan_id and plan["amount"] > 0 for plan in ledger.list_plans()):
+    plan = next((plan for plan in ledger.list_plans() if plan["id"] == plan_id and plan["amount"] > 0), None)
+    if plan is None:
         # Before a customer is made for nothing; open_subscription looks again.
         raise Refused(
             "There is no such plan to buy. GET /api/billing/plans lists them.", code="not_found", status=404
+        )
+<<<<<<< HEAD
+    if plan["stripe_price_id"] is not None:
+        # What is shown and what Stripe charges are compared each time; open_subscription refuses what disagrees.
+        stripe_prices.compare_plan(
+            services.gateway.client,
+            ledger,
+            plan_id,
+            plan["stripe_price_id"],
+            live=services.settings.live,
         )
     customer_id = customer_of(services, account_id)
     checkout = ledger.open_subscription(checkout_id, account_id, plan_id, customer_id)
@@ -43,6 +56,21 @@ def open_checkout(
         services.gateway.client, checkout, success_url=success_url, cancel_url=cancel_url
     )
     return ledger.attach_subscription_session(checkout_id, session["id"], session["url"])
+=======
+
+    def open_at(customer_id: str) -> SubscriptionCheckout:
+        checkout = ledger.open_subscription(checkout_id, account_id, plan_id, customer_id)
+        if checkout["checkout_url"]:
+            return checkout
+        for session_id in checkout["former"]:
+            _close(services, session_id)
+        session = at_stripe.create_subscription_checkout(
+            services.gateway.client, checkout, success_url=success_url, cancel_url=cancel_url
+        )
+        return ledger.attach_subscription_session(checkout_id, session["id"], session["url"])
+
+    return with_customer(ledger, services.gateway, account_id, open_at)
+>>>>>>> main
 
 
 def _close(services: Services, session_id: str) -> None:
