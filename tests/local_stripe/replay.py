@@ -95,11 +95,10 @@ class Replay:
             self.result.explained.add(reason)
 
     def _unknown(self, text: str) -> list[str]:
-        missing = []
-        for match in _PLACEHOLDER.finditer(text):
-            if match.group() not in self.known and not self._guess(match.group(), match.group(1)):
-                missing.append(match.group())
-        return missing
+        found = {match.group(): match.group(1) for match in _PLACEHOLDER.finditer(text)}
+        return [
+            name for name, prefix in found.items() if name not in self.known and not self._guess(name, prefix)
+        ]
 
     def _guess(self, placeholder: str, prefix: str) -> bool:
         """An id whose first answer the recorder lost: the newest object of its kind that no placeholder has yet."""
