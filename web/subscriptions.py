@@ -36,7 +36,6 @@ def open_checkout(
         raise Refused(
             "There is no such plan to buy. GET /api/billing/plans lists them.", code="not_found", status=404
         )
-<<<<<<< HEAD
     if plan["stripe_price_id"] is not None:
         # What is shown and what Stripe charges are compared each time; open_subscription refuses what disagrees.
         stripe_prices.compare_plan(
@@ -46,17 +45,6 @@ def open_checkout(
             plan["stripe_price_id"],
             live=services.settings.live,
         )
-    customer_id = customer_of(services, account_id)
-    checkout = ledger.open_subscription(checkout_id, account_id, plan_id, customer_id)
-    if checkout["checkout_url"]:
-        return checkout
-    for session_id in checkout["former"]:
-        _close(services, session_id)
-    session = at_stripe.create_subscription_checkout(
-        services.gateway.client, checkout, success_url=success_url, cancel_url=cancel_url
-    )
-    return ledger.attach_subscription_session(checkout_id, session["id"], session["url"])
-=======
 
     def open_at(customer_id: str) -> SubscriptionCheckout:
         checkout = ledger.open_subscription(checkout_id, account_id, plan_id, customer_id)
@@ -70,7 +58,6 @@ def open_checkout(
         return ledger.attach_subscription_session(checkout_id, session["id"], session["url"])
 
     return with_customer(ledger, services.gateway, account_id, open_at)
->>>>>>> main
 
 
 def _close(services: Services, session_id: str) -> None:

@@ -1,13 +1,8 @@
 -- Freezes the plan that is subscribed to, at the catalogue's price, before Stripe is asked. Answers the checkout with
 -- `former`: Sessions of the account's earlier checkouts, to be closed before a new one is made.
-<<<<<<< HEAD
--- Callers: service. Idempotent by p_id. Raises RF001 unknown_account, RF008 invalid_value (the plan is free), RF009
--- not_found (no such plan), RF010 state_conflict (the account has a subscription), RF019
--- plan_price_mismatch.
-=======
--- Callers: service. Idempotent by p_id (another plan: RF005 idempotency_conflict). Raises RF001 unknown_account, RF008 invalid_value (the plan is free), RF009
--- not_found (no such plan), RF010 state_conflict (the account has a subscription).
->>>>>>> main
+-- Callers: service. Idempotent by p_id (another plan: RF005 idempotency_conflict). Raises RF001 unknown_account, RF008
+-- invalid_value (the plan is free), RF009 not_found (no such plan), RF010 state_conflict (the account has a subscription),
+-- RF019 plan_price_mismatch.
 create or replace function billing.open_subscription(p_id text, p_account_id text, p_plan_id text, p_customer_id text)
   returns jsonb
   language plpgsql volatile security definer set search_path = '' as $$
