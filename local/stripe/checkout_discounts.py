@@ -34,13 +34,24 @@ def from_params(call: Call, session: Obj) -> None:
 
 
 def enter(call: Call, session: Obj, text: str) -> None:
-    """The customer types a code on the page."""
+    """The customer types a code on the page, in place of any other; an empty one takes it away."""
     if not session["allow_promotion_codes"]:
         raise invalid("This Checkout Session does not take promotion codes.", "promotion_code")
+    if not text.strip():
+        _clear(session)
+        return
     code = by_code(call, text.strip())
     if code is None:
         raise invalid("This code is invalid.", "promotion_code", "promotion_code_invalid")
     use(call, session, call.get("coupon", code["promotion"]["coupon"]), code)
+
+
+def _clear(session: Obj) -> None:
+    for item in session["_items"]:
+        item.update(amount_discount=0, amount_total=item["amount_subtotal"])
+    session["amount_total"] = 0 if session.get("_trial") else session["amount_subtotal"]
+    session["total_details"] = {**session["total_details"], "amount_discount": 0}
+    session.update(discounts=[], _coupon=None, _code=None)
 
 
 def use(call: Call, session: Obj, coupon: Obj, code: Obj | None) -> None:

@@ -38,6 +38,10 @@ def pay(
     check_address(email)
     if code:
         checkout_discounts.enter(call, session, code)
+    if session["mode"] == "payment" and not session["amount_total"]:
+        session["customer_details"] = checkout.details(email, name)
+        _ensure_customer(call, session, email, name)
+        return _begin_free(call, session, None)
     pm = from_data(call, {**method, "billing_details": {"email": email, "name": name}})
     if outcome:
         pm["_behaviour"] = _forced(outcome)
@@ -91,10 +95,10 @@ def _ensure_customer(call: Call, session: Obj, email: str, name: str | None) -> 
         session["customer"] = made["id"]
 
 
-def _begin_free(call: Call, session: Obj, pm: Obj) -> Obj:
-    """Nothing is due now: a trial, or a coupon for everything. A subscription keeps the card for later."""
+def _begin_free(call: Call, session: Obj, pm: Obj | None) -> Obj:
+    """Nothing is due now: a trial, or a coupon for everything. A subscription keeps the card; a purchase asks for none."""
     session.update(status="complete", url=None, payment_status="no_payment_required")
-    if session["mode"] == "subscription":
+    if pm is not None:
         billing.begin(call, session, None, pm["id"])
     else:
         checkout_discounts.redeem(call, session)

@@ -92,7 +92,7 @@ def _enter_code(engine: Engine, id: str) -> Page:
         session = checkout.load(call, id)
         try:
             with engine.attempt():
-                checkout_discounts.enter(call, session, request.form.get("promotion_code", ""))
+                checkout_discounts.enter(call, session, request.form.get("code", ""))
                 call.put(session)
         except StripeError as refused:
             error = refused.error["message"]
@@ -115,9 +115,11 @@ def _pay(engine: Engine, id: str) -> Obj:
 
 
 def _method(kind: str, account: str | None) -> dict[str, Any]:
+    form = request.form
     if kind in methods.TYPES:
         return methods.typed(kind, account)
-    form = request.form
+    if form.get("free"):
+        return {}
     month, _, year = form.get("expiry", "").replace(" ", "").partition("/")
     if not (month.isdigit() and year.isdigit()):
         raise StripeError(400, "Enter the expiry date as MM / YY.")

@@ -287,7 +287,7 @@ def test_a_promotion_code_typed_on_the_page_lowers_the_total(
 ) -> None:
     promo = code("SPRING", percent_off=20)
     session = checkout(customer=customer.id, allow_promotion_codes=True)
-    shown = requests.post(f"{session.url}/code", data={"promotion_code": "spring"}, timeout=5)
+    shown = requests.post(f"{session.url}/code", data={"code": "spring"}, timeout=5)
     assert "$4.00" in shown.text
     assert client.v1.promotion_codes.retrieve(promo).times_redeemed == 0
     server.control.pay_checkout(session.id)
@@ -316,7 +316,7 @@ def test_a_code_that_does_not_fit_changes_nothing(
 ) -> None:
     code("NOPE", own, **coupon)
     session = checkout(allow_promotion_codes=True)
-    assert requests.post(f"{session.url}/code", data={"promotion_code": "NOPE"}, timeout=5).status_code == 400
+    assert requests.post(f"{session.url}/code", data={"code": "NOPE"}, timeout=5).status_code == 400
     assert client.v1.checkout.sessions.retrieve(session.id).amount_total == 500
 
 

@@ -18,6 +18,7 @@ from local.stripe.store import Obj, public
 
 _HALF_HOUR, _DAY = 1800, 86400
 _ECHOED = (
+    "allow_promotion_codes",
     "client_reference_id",
     "customer_email",
     "cancel_url",
