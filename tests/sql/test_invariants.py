@@ -121,7 +121,8 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
     "check_reconciliation": (
         (
             "insert into billing.reconciliations"
-            " (id, kind, since, until, step, state, not_compared, created_at, finished_at) values ('rec', 'nightly', now() - interval '8 days', now() - interval '9 hours', 'end', 'done',"
+            " (id, kind, since, until, step, state, not_compared, created_at, finished_at)"
+            " values ('rec', 'nightly', now() - interval '8 days', now() - interval '9 hours', 'end', 'done',"
             """ '[{"what": "refunds", "reason": "unreadable"}]', now() - interval '9 hours', now() - interval '8 hours')"""
         ),
         set(),
