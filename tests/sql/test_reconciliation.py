@@ -149,7 +149,8 @@ def test_how_deep_a_run_looks(books: Books) -> None:
     assert ledger.open_reconciliation("rec_3", "2026-01-01T00:00:00Z", None)["depth"] == "all"
     ledger.finish_reconciliation("rec_3", "done", None)
     books.query(
-        "update billing.reconciliations set since = since - interval '9 days', until = until - interval '9 hours' where kind <> 'manual'"
+        "update billing.reconciliations set since = since - interval '9 days', until = until - interval '9 hours'"
+        " where kind <> 'manual'"
     )
     assert ledger.open_reconciliation("rec_4", None, None)["depth"] == "all"
 
