@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from local.stripe import billing, cards, charging
+from local.stripe import billing, cards, charging, promotions
 from local.stripe.engine import Call
 from local.stripe.errors import StripeError, invalid
 from local.stripe.objects import payment_intent
@@ -27,6 +27,10 @@ def pay(
     email = email or known_email(session)
     if not email:
         raise invalid("Enter your email.", "email")
+    if session["mode"] == "payment" and session["amount_total"] == 0:
+        session["customer_details"] = checkout.details(email, name)
+        _ensure_customer(call, session, email, name)
+        return promotions.complete_free(call, session)
     pm = from_data(call, {"type": "card", "card": card, "billing_details": {"email": email, "name": name}})
     if outcome:
         pm["_behaviour"] = _forced(outcome)
@@ -139,6 +143,8 @@ def finish(call: Call, session: Obj, intent: Obj) -> Obj:
     session.update(status="complete", url=None)
     if session["mode"] != "setup":
         session["payment_status"] = "paid" if intent["status"] == "succeeded" else "unpaid"
+    if session["mode"] == "payment":
+        promotions.redeem(call, session)
     if session["mode"] == "subscription":
         billing.begin(call, session, intent, intent["payment_method"])
     call.put(session)

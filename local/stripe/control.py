@@ -43,7 +43,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from local.stripe import billing, cards, charging, checkout_flow, disputes
+from local.stripe import billing, cards, charging, checkout_flow, disputes, promotions
 from local.stripe.control_plumbing import Plumbing
 from local.stripe.errors import StripeError, invalid
 from local.stripe.objects import payment_intent
@@ -66,14 +66,18 @@ class Control(Plumbing):
         email: str | None = None,
         name: str | None = None,
         authenticate: bool | None = True,
+        promotion_code: str | None = None,
     ) -> Obj:
         """Fill in and submit the page. `outcome`: ok, async, authentication_required, or a decline code.
+        `promotion_code`: what the customer types, such as FALL20.
 
         When the card asks for 3-D Secure, that is authorised, refused (False), or left open (None).
         """
         year = self._engine.now() // 31_556_952 + 1970 + 2
         details = {"number": card, "exp_month": 12, "exp_year": year, "cvc": "123"}
         before = self._do(lambda call: checkout.load(call, id))
+        if promotion_code is not None:
+            before = self._do(promotions.apply, id, promotion_code)
         email = email or checkout_flow.known_email(before) or "customer@example.com"
         session = self._do(checkout_flow.pay, id, details, email, name or "Local Customer", outcome)
         if session["status"] == "open" and authenticate is not None:

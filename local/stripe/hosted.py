@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from flask import Blueprint, redirect, render_template, request
 
-from local.stripe import checkout_flow, currencies
+from local.stripe import checkout_flow, currencies, promotions
 from local.stripe.engine import Engine
 from local.stripe.errors import StripeError
 from local.stripe.portal_page import portal_routes
@@ -79,9 +79,25 @@ def _checkout_routes(routes: Blueprint, engine: Engine) -> None:
             return redirect(f"/authorize/{intent}", 303)
         return redirect(_return_url(session), 303)
 
+    @routes.post("/checkout/<id>/code")
+    def code(id: str) -> Page:
+        refusal: StripeError | None = None
+        with engine.transaction():
+            try:
+                with engine.attempt():
+                    session = promotions.apply(engine.call(), id, request.form.get("code", ""))
+            except StripeError as error:
+                refusal, session = error, checkout.load(engine.call(), id)
+        problem = None if refusal is None else str(refusal.error["message"])
+        return _form(engine, session, problem, 400 if refusal else 200)
+
 
 def _pay(engine: Engine, id: str) -> Obj:
     form = request.form
+    if request.form.get("free"):
+        return checkout_flow.pay(
+            engine.call(), id, {}, form.get("email") or None, form.get("name") or None, None
+        )
     month, _, year = form.get("expiry", "").replace(" ", "").partition("/")
     if not (month.isdigit() and year.isdigit()):
         raise StripeError(400, "Enter the expiry date as MM / YY.")

@@ -102,6 +102,7 @@ class PaymentPage(Page):
         "account_required",
         "not_found",
         "state_conflict",
+        "plan_price_mismatch",
         "topup_in_flight",
         "rate_limited",
         "idempotency_key_reused",

@@ -16,6 +16,7 @@ from local.stripe.store import Obj, public
 
 _HALF_HOUR, _DAY = 1800, 86400
 _ECHOED = (
+    "allow_promotion_codes",
     "client_reference_id",
     "customer_email",
     "cancel_url",
@@ -46,6 +47,10 @@ def create(call: Call) -> Obj:
         raise invalid("The local Stripe only has hosted Checkout pages.", "ui_mode")
     if not params.get("success_url"):
         raise missing_param("success_url")
+    if params.get("allow_promotion_codes") and mode != "payment":
+        raise invalid(
+            "The local Stripe takes promotion codes in mode `payment` only.", "allow_promotion_codes"
+        )
     if params.get("customer") and params.get("customer_email"):
         raise invalid("You may only specify one of these parameters: customer, customer_email.", "customer")
     session = _blank(call, mode)
