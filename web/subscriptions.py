@@ -7,7 +7,9 @@ from shared import stripe_subscriptions as at_stripe
 from shared.customers import with_customer
 from shared.errors import Refused
 from shared.stripe_client import StripeRefused
+from shared.stripe_creation import CHECKOUT_LIFETIME, age_of
 from shared.subscription_models import SubscriptionCheckout
+from web import idempotency
 from web.purchases import own_url
 from web.services import Services
 
@@ -49,6 +51,8 @@ def open_checkout(
     def open_at(customer_id: str) -> SubscriptionCheckout:
         checkout = ledger.open_subscription(checkout_id, account_id, plan_id, customer_id)
         if checkout["checkout_url"]:
+            if age_of(checkout["created_at"]) >= CHECKOUT_LIFETIME:
+                raise idempotency.expired()
             return checkout
         for session_id in checkout["former"]:
             _close(services, session_id)
