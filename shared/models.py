@@ -159,13 +159,16 @@ class Quote(TypedDict):
 class ChargeLine(TypedDict):
     """One part of what is charged, in minor units."""
 
-    kind: Literal["credits", "fee", "tax"]
+    kind: Literal["credits", "fee", "tax", "discount"]
     label: str
     amount: int
 
 
 class Payment(TypedDict):
-    """A payments row. amount: charged; net_amount: of the credits; lines: of amount; parked_facts: Stripe's, when parked."""
+    """A payments row. amount: charged; net_amount: of the credits; lines: of amount; parked_facts: Stripe's, when parked.
+
+    discount: what promotion codes took off, once it is paid; amount + discount was ordered.
+    """
 
     id: str
     account_id: str
@@ -176,6 +179,8 @@ class Payment(TypedDict):
     amount: int
     net_amount: int
     lines: list[ChargeLine]
+    allow_promotion_codes: bool
+    discount: int
     currency: str
     status: str
     reason: str | None

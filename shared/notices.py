@@ -35,6 +35,9 @@ _MONEY = ("payment_id", "credits", "amount", "currency")
 _DISPUTE = ("payment_id", "invoice_id", "amount", "currency", "status", "reason")
 
 TOPICS: Final[dict[str, Topic]] = {
+    "account.email_refused": Topic(
+        "Stripe does not accept the account's mail address; buying works without it.", ()
+    ),
     "account.grace": Topic(
         "Automatic charges have stopped; the account may go on for a while.",
         ("reason", "grace_until", "credits"),
@@ -101,6 +104,9 @@ TOPICS: Final[dict[str, Topic]] = {
     "member.invited": Topic("Somebody is invited to become a member of the account.", (), personal=True),
     "operations.fraud_warning": Topic("Stripe warns that a payment may be fraud.", (), slack=True),
     "operations.paid_without_credits": Topic("A line of a plan was paid and grants nothing.", (), slack=True),
+    "operations.plan_price_mismatch": Topic(
+        "A plan's row disagrees with its price at Stripe; it is not sold.", (), slack=True
+    ),
     "operations.reconciliation_difference": Topic("Stripe and the books differ.", (), slack=True),
     "operations.stripe_refused": Topic(
         "Stripe refused a call, and only an operator can correct why.", (), slack=True

@@ -11,10 +11,10 @@ from pydantic.json_schema import models_json_schema
 
 from shared import stripe_refusals
 from shared.errors import REFUSALS
+from shared.version import VERSION
 from web import refusals
 from web.endpoints import REGISTRY, Endpoint
 
-VERSION = "0.2.0"
 _REF = "#/components/schemas/{model}"
 _DESCRIPTION = """Prepaid credits and automatic top-up for AI-agent platforms.
 
@@ -27,6 +27,7 @@ CODES: dict[str, int] = dict(REFUSALS.values()) | {
     "unauthenticated": 401,
     "scope_missing": 403,
     "role_missing": 403,
+    "key_bound": 403,
     "identity_unavailable": 503,
     "malformed_json": 400,
     "invalid_request": 422,
@@ -37,6 +38,7 @@ CODES: dict[str, int] = dict(REFUSALS.values()) | {
     "account_required": 422,
     "too_many_events": 422,
     "idempotency_key_reused": 422,
+    "idempotency_key_expired": 409,
     "invalid_idempotency_key": 400,
     "request_in_flight": 409,
     "rate_limited": 429,

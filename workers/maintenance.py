@@ -10,7 +10,7 @@ from typing import Any
 from shared import queue
 from shared.errors import QueueUnavailable, Transient
 from shared.ledger import patient
-from workers import delivery
+from workers import delivery, subscriptions
 from workers.app import App
 
 log = logging.getLogger(__name__)
@@ -62,6 +62,7 @@ def run_checks(app: App) -> None:
         log.error("invariant violated", extra=dict(violation))
     result = {violation["invariant"]: violation["violations"] for violation in violations}
     app.ledger.finish_job(queue.RUN_CHECKS, {"violations": result})
+    _step("plan prices", lambda: subscriptions.check_plans(app))
 
 
 def prune(app: App) -> None:

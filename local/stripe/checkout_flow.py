@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from local.stripe import billing, cards, charging
+from local.stripe import billing, cards, charging, promotions
 from local.stripe.engine import Call
 from local.stripe.errors import StripeError, invalid
 from local.stripe.objects import payment_intent
@@ -27,6 +27,10 @@ def pay(
     email = email or known_email(session)
     if not email:
         raise invalid("Enter your email.", "email")
+    if session["mode"] == "payment" and session["amount_total"] == 0:
+        session["customer_details"] = checkout.details(email, name)
+        _ensure_customer(call, session, email, name)
+        return promotions.complete_free(call, session)
     pm = from_data(call, {"type": "card", "card": card, "billing_details": {"email": email, "name": name}})
     if outcome:
         pm["_behaviour"] = _forced(outcome)
@@ -36,6 +40,8 @@ def pay(
     if session["mode"] == "setup":
         return _set_up(call, session, pm)
     pi = _intent(call, session)
+    if pi is None:
+        return _begin_free(call, session, pm)
     if pi["setup_future_usage"]:
         pm["allow_redisplay"] = "limited"
     call.put(session)
@@ -76,10 +82,22 @@ def _ensure_customer(call: Call, session: Obj, email: str, name: str | None) -> 
         session["customer"] = made["id"]
 
 
-def _intent(call: Call, session: Obj) -> Obj:
-    """The session's PaymentIntent; Stripe makes it when the customer first submits the form."""
+def _begin_free(call: Call, session: Obj, pm: Obj) -> Obj:
+    """Nothing is due now: a trial, or a coupon for everything. A subscription keeps the card for later."""
+    session.update(status="complete", url=None, payment_status="no_payment_required")
+    if session["mode"] == "subscription":
+        billing.begin(call, session, None, pm["id"])
+    call.put(session)
+    call.emit("checkout.session.completed", session)
+    return session
+
+
+def _intent(call: Call, session: Obj) -> Obj | None:
+    """The session's PaymentIntent; Stripe makes it when the customer first submits the form. None: nothing is due."""
     if session["mode"] == "subscription":
         return billing.first_payment(call, session)
+    if not session["amount_total"]:
+        return None
     if session["payment_intent"]:
         pi = call.get("payment_intent", session["payment_intent"])
         if pi["status"] in ("canceled", "succeeded", "processing"):
@@ -125,8 +143,10 @@ def finish(call: Call, session: Obj, intent: Obj) -> Obj:
     session.update(status="complete", url=None)
     if session["mode"] != "setup":
         session["payment_status"] = "paid" if intent["status"] == "succeeded" else "unpaid"
+    if session["mode"] == "payment":
+        promotions.redeem(call, session)
     if session["mode"] == "subscription":
-        billing.begin(call, session, intent)
+        billing.begin(call, session, intent, intent["payment_method"])
     call.put(session)
     call.emit("checkout.session.completed", session)
     return session

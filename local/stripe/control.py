@@ -18,7 +18,9 @@ Banks        POST /_local/behave                {"id": "pm_1 or cus_1", "outcome
 Stripe       POST /_local/cancel_payment        {"id": "pi_1"}: also one that Checkout made
              POST /_local/renew                 {"id": "sub_1"}: bill the next cycle, or end the plan with it
              POST /_local/emit                  {"type": "any.type", "object": {}}: not validated
-             POST /_local/advance               {"seconds": 3600}: the clock of `created`, `expires_at`
+             POST /_local/advance               {"seconds": 3600}: the clock of everything; subscriptions
+                                                renew, trials end, failed invoices are retried
+             POST /_local/portal                {"saved": false}: portal sessions are refused
              POST /_local/prune_keys            {"key": "k"}, or {} for all idempotency keys
              POST /_local/reset                 an empty account
 Requests     POST /_local/fail                  {"kind": 500, "path": "/v1/payment_intents/*/confirm",
@@ -41,7 +43,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from local.stripe import billing, cards, charging, checkout_flow, disputes
+from local.stripe import billing, cards, charging, checkout_flow, disputes, promotions
 from local.stripe.control_plumbing import Plumbing
 from local.stripe.errors import StripeError, invalid
 from local.stripe.objects import payment_intent
@@ -64,14 +66,18 @@ class Control(Plumbing):
         email: str | None = None,
         name: str | None = None,
         authenticate: bool | None = True,
+        promotion_code: str | None = None,
     ) -> Obj:
         """Fill in and submit the page. `outcome`: ok, async, authentication_required, or a decline code.
+        `promotion_code`: what the customer types, such as FALL20.
 
         When the card asks for 3-D Secure, that is authorised, refused (False), or left open (None).
         """
         year = self._engine.now() // 31_556_952 + 1970 + 2
         details = {"number": card, "exp_month": 12, "exp_year": year, "cvc": "123"}
         before = self._do(lambda call: checkout.load(call, id))
+        if promotion_code is not None:
+            before = self._do(promotions.apply, id, promotion_code)
         email = email or checkout_flow.known_email(before) or "customer@example.com"
         session = self._do(checkout_flow.pay, id, details, email, name or "Local Customer", outcome)
         if session["status"] == "open" and authenticate is not None:
@@ -94,6 +100,11 @@ class Control(Plumbing):
             for session in due:
                 checkout.close(self._engine.call(), session)
         return len(due)
+
+    def run_due(self) -> int:
+        """Renew, retry and end what is due by the clock; the server does it in the background too."""
+        with self._engine.transaction():
+            return billing.run_due(self._engine.call())
 
     def authenticate(self, id: str, succeed: bool = True) -> Obj:
         """Answer 3-D Secure for a PaymentIntent or SetupIntent that requires action."""
@@ -206,6 +217,7 @@ class Control(Plumbing):
         with self._engine.transaction():
             self._engine.store.set_setting("clock_offset", self._engine.clock_offset + seconds)
         self.expire_due()
+        self.run_due()
         return self._engine.clock_offset
 
     def _do(self, work: Any, *args: Any) -> Obj:

@@ -7,20 +7,21 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from flask import Blueprint, redirect, render_template, request
 
-from local.stripe import billing, checkout_flow
+from local.stripe import checkout_flow, currencies, promotions
 from local.stripe.engine import Engine
 from local.stripe.errors import StripeError
-from local.stripe.resources import checkout, payment_methods
-from local.stripe.resources.customers import living
+from local.stripe.portal_page import portal_routes
+from local.stripe.resources import checkout
 from local.stripe.store import Obj
-from shared.money import to_text
 
 Page = Any
 
 
 def money(amount: int | None, currency: str | None) -> str:
     """5.00 with its currency, as a customer reads it."""
-    return "" if amount is None or currency is None else to_text(amount, currency)
+    if amount is None:
+        return ""
+    return currencies.written(amount, currency or "usd")
 
 
 def blueprint(engine: Engine) -> Blueprint:
@@ -29,7 +30,7 @@ def blueprint(engine: Engine) -> Blueprint:
     routes.add_app_template_filter(money)
     _checkout_routes(routes, engine)
     _authorize_routes(routes, engine)
-    _portal_routes(routes, engine)
+    portal_routes(routes, engine)
 
     @routes.get("/receipts/<id>")
     def receipt(id: str) -> Page:
@@ -78,9 +79,25 @@ def _checkout_routes(routes: Blueprint, engine: Engine) -> None:
             return redirect(f"/authorize/{intent}", 303)
         return redirect(_return_url(session), 303)
 
+    @routes.post("/checkout/<id>/code")
+    def code(id: str) -> Page:
+        refusal: StripeError | None = None
+        with engine.transaction():
+            try:
+                with engine.attempt():
+                    session = promotions.apply(engine.call(), id, request.form.get("code", ""))
+            except StripeError as error:
+                refusal, session = error, checkout.load(engine.call(), id)
+        problem = None if refusal is None else str(refusal.error["message"])
+        return _form(engine, session, problem, 400 if refusal else 200)
+
 
 def _pay(engine: Engine, id: str) -> Obj:
     form = request.form
+    if request.form.get("free"):
+        return checkout_flow.pay(
+            engine.call(), id, {}, form.get("email") or None, form.get("name") or None, None
+        )
     month, _, year = form.get("expiry", "").replace(" ", "").partition("/")
     if not (month.isdigit() and year.isdigit()):
         raise StripeError(400, "Enter the expiry date as MM / YY.")
@@ -179,47 +196,3 @@ def _with_result(url: str, intent: Obj) -> str:
     }
     parts = urlsplit(url)
     return urlunsplit(parts._replace(query=urlencode([*parse_qsl(parts.query), *result.items()])))
-
-
-def _portal_routes(routes: Blueprint, engine: Engine) -> None:
-    @routes.get("/portal/<id>")
-    def portal(id: str) -> Page:
-        with engine.lock:
-            session = engine.need("billing_portal.session", id)
-            methods = engine.store.select("payment_method", "customer = ?", (session["customer"],))
-            charges = engine.store.select("charge", "customer = ?", (session["customer"],), limit=20)
-            plans = engine.store.select("subscription", "customer = ?", (session["customer"],))
-        return render_template("portal.html", session=session, methods=methods, charges=charges, plans=plans)
-
-    @routes.post("/portal/<id>/detach/<method>")
-    def detach(id: str, method: str) -> Page:
-        with engine.transaction():
-            session = engine.need("billing_portal.session", id)
-            pm = engine.need("payment_method", method)
-            if pm["customer"] != session["customer"]:
-                raise StripeError(404, "This card is not here any more.")
-            payment_methods.detach(engine.call(), method)
-        return redirect(f"/portal/{id}", 303)
-
-    @routes.post("/portal/<id>/plans/<plan>/<change>")
-    def change_plan(id: str, plan: str, change: str) -> Page:
-        with engine.transaction():
-            session = engine.need("billing_portal.session", id)
-            subscription = engine.need("subscription", plan)
-            if subscription["customer"] != session["customer"] or change not in ("cancel", "keep"):
-                raise StripeError(404, "This plan is not here any more.")
-            billing.end_with_cycle(engine.call(), subscription, change == "cancel")
-        return redirect(f"/portal/{id}", 303)
-
-    @routes.post("/portal/<id>/add")
-    def add(id: str) -> Page:
-        month, _, year = request.form.get("expiry", "").replace(" ", "").partition("/")
-        with engine.transaction():
-            call = engine.call()
-            session = engine.need("billing_portal.session", id)
-            living(call, session["customer"])
-            card = {"number": request.form.get("number", ""), "exp_month": month or 0, "exp_year": year or 0}
-            with engine.attempt():
-                pm = call.put(payment_methods.from_data(call, {"card": card}))
-                payment_methods.attach_to(call, pm, session["customer"])
-        return redirect(f"/portal/{id}", 303)

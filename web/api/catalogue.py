@@ -16,6 +16,9 @@ class Package(Charged):
     id: str
     name: str
     credits: CreditsOut
+    allow_promotion_codes: Annotated[
+        bool, Field(description="Checkout asks for a promotion code. A PaymentIntent takes none.")
+    ]
 
 
 class Packages(Answer):
@@ -39,6 +42,13 @@ class Plan(Answer):
     ]
     price: MoneyOut
     interval: str
+    interval_count: Annotated[int, Field(description="A cycle is this many of `interval`.")]
+    available: Annotated[
+        bool,
+        Field(
+            description="False: its price at Stripe is not this one, and a Checkout is refused as `plan_price_mismatch`."
+        ),
+    ]
     credits_expire: Annotated[
         bool, Field(description="Whether credits of a cycle end with it, apart from what rolls over.")
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from local.stripe import currencies
 from local.stripe.engine import Call
 from local.stripe.errors import invalid, missing_param
 from local.stripe.lists import page, whole
@@ -15,6 +16,7 @@ from local.stripe.store import Obj, public
 
 _HALF_HOUR, _DAY = 1800, 86400
 _ECHOED = (
+    "allow_promotion_codes",
     "client_reference_id",
     "customer_email",
     "cancel_url",
@@ -45,6 +47,10 @@ def create(call: Call) -> Obj:
         raise invalid("The local Stripe only has hosted Checkout pages.", "ui_mode")
     if not params.get("success_url"):
         raise missing_param("success_url")
+    if params.get("allow_promotion_codes") and mode != "payment":
+        raise invalid(
+            "The local Stripe takes promotion codes in mode `payment` only.", "allow_promotion_codes"
+        )
     if params.get("customer") and params.get("customer_email"):
         raise invalid("You may only specify one of these parameters: customer, customer_email.", "customer")
     session = _blank(call, mode)
@@ -93,12 +99,21 @@ def _fill_mode(call: Call, session: Obj, mode: str) -> None:
     total = sum(item["amount_total"] for item in items)
     currency = items[0]["currency"]
     if mode == "payment":
-        payment_intents.check_amount(total, currency)
+        _check_total(total, currency)
     session.update(amount_subtotal=total, amount_total=total, currency=currency, payment_status="unpaid")
     session["total_details"] = {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0}
     session["_items"] = items
     session["_intent_data"] = params.get("payment_intent_data") or {}
     session["_subscription_data"] = params.get("subscription_data") or {}
+
+
+def _check_total(total: int, currency: str) -> None:
+    """As for a charge, in the words of Checkout."""
+    small = currencies.too_small(total, currency)
+    if small:
+        text = small.replace("Amount must", "The Checkout Session's total amount must", 1)
+        raise invalid(text, code="amount_too_small")
+    currencies.check_amount(total, currency)
 
 
 def _line_item(call: Call, data: dict[str, Any], place: int, mode: str) -> Obj:
