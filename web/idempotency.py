@@ -96,7 +96,7 @@ def once(
 def expired() -> Refused:
     """The refusal of a key whose answer is over."""
     return Refused(
-        "The answer under this Idempotency-Key is over. What it made stands; use a new key for another request.",
+        "This request was done before, and what it answered is over. Begin again, with a new Idempotency-Key.",
         code="idempotency_key_expired",
         status=409,
     )

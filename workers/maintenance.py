@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 ITEMS_MAX = 1_000
 EXPIRY_ACCOUNTS_MAX = 500
+PORTION_ACCOUNTS_MAX = 200
 # So few that nobody waits long for an account of theirs.
 HOLD_ACCOUNTS_MAX = 50
 REPRICED_MAX = 1_000
@@ -42,6 +43,9 @@ def sweep(app: App) -> None:
         "notices_planned": _step("notices", lambda: delivery.plan(app, ITEMS_MAX)),
         "enqueued": _step("due work", lambda: _enqueue_due(app)),
         "expired": _step("lot expiry", lambda: app.ledger.expire_lots(EXPIRY_ACCOUNTS_MAX)),
+        "portions": _step(
+            "portions of plans", lambda: _until_done(lambda: app.ledger.grant_portions(PORTION_ACCOUNTS_MAX))
+        ),
         "holds_expired": _step("hold expiry", lambda: _expire_holds(app)),
         "usage_repriced": _step("repricing", lambda: _reprice_usage(app)),
         "cards_expiring": _step(

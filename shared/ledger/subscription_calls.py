@@ -66,6 +66,10 @@ class SubscriptionCalls(Calls):
         """
         return self._call("grant_invoice", p_facts=Json(facts))
 
+    def grant_portions(self, limit: int) -> int:
+        """Grants the portions of paid cycles that are due, of up to `limit` accounts; answers how many it touched."""
+        return int(self._call("grant_portions", p_limit=limit))
+
     def list_plan_prices(self) -> list[dict[str, Any]]:
         """The plans on offer that sell a price of Stripe: id, stripe_price_id."""
         return self._call("list_plan_prices")

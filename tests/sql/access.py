@@ -44,7 +44,7 @@ READABLE = {
 HIDDEN = {
     "api_keys", "audit_log", "auto_topup_consents", "credit_hold_draws", "credit_usage_keys", "idempotent_requests",
     "job_runs", "outbox", "parked_usage", "payment_reversals", "schema_files", "stripe_events", "subscription_checkouts",
-    "subscription_grants", "invoice_lines",
+    "subscription_grants", "invoice_lines", "subscription_portions",
     "usage_exports", "notice_deliveries", "webhook_endpoints", "notice_preferences", "fee_rules",
     "member_sessions", "invitations", "adjustments", "usage_rollups", "usage_rollup_marks",
     "reconciliations", "reconciliation_differences", "foreign_intents", "stripe_refusals", "customer_requests",

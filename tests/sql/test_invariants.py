@@ -64,6 +64,14 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         "update billing.invoice_lines set outcome = 'parked', reason = 'no_subscription' where id = 'il_0_1'",
         set(),
     ),
+    "check_portions": (
+        (
+            "insert into billing.subscription_portions"
+            " (line_id, number, account_id, credits, amount, due_at, ends_at, facts, line)"
+            " values ('il_0_1', 2, 'a', 1, 1, now() - interval '2 hours', now(), '{}', '{}')"
+        ),
+        set(),
+    ),
     "check_grant_rates": ("update billing.subscription_grants set whole_credits = credits - 1", set()),
     "check_credited_lines": (
         "update billing.invoice_lines set returned_credits = 1 where amount < 0",

@@ -43,6 +43,12 @@ class Plan(Answer):
     price: MoneyOut
     interval: str
     interval_count: Annotated[int, Field(description="A cycle is this many of `interval`.")]
+    grant_interval: Annotated[
+        str | None,
+        Field(
+            description="The credits of a cycle come in equal portions, one each such interval. Null: all at once."
+        ),
+    ]
     available: Annotated[
         bool,
         Field(
