@@ -96,6 +96,7 @@ REFUSALS: dict[str, tuple[str, int]] = {
     "RF017": ("unknown_dimension", 422),
     "RF018": ("price_change_too_large", 422),
     "RF019": ("plan_price_mismatch", 409),
+    "RF027": ("not_frozen", 409),
 }
 
 

@@ -58,7 +58,10 @@ TOPICS: Final[dict[str, Topic]] = {
     ),
     "dispute.closed": Topic("The bank decided about a disputed payment.", _DISPUTE),
     "dispute.opened": Topic(
-        "A payment is disputed; the account may not spend.", _DISPUTE, slack=True, required=True
+        "A payment is disputed, or the bank asks about it; an inquiry that becomes a dispute comes again.",
+        (*_DISPUTE, "inquiry", "frozen"),
+        slack=True,
+        required=True,
     ),
     "limit.reached": Topic(
         "A department, member or agent reached its limit.",

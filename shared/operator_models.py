@@ -101,3 +101,30 @@ class PausedTopup(TypedDict):
     declines: int
     balance: int
     status: str
+
+
+class Freeze(TypedDict):
+    """list_freezes: an open dispute or inquiry, or the end of a grace (id grace). lifted_at: an operator lifted it."""
+
+    id: str
+    kind: Literal["dispute", "inquiry", "grace"]
+    status: str | None
+    amount: int | None
+    currency: str | None
+    payment_id: str | None
+    invoice_id: str | None
+    reason: str | None
+    since: str
+    frozen: bool
+    lifted_at: str | None
+    lifted_by: str | None
+    lift_reason: str | None
+
+
+class Unfrozen(TypedDict):
+    """unfreeze_account: the account, the ids that were lifted, and what is left."""
+
+    account_id: str
+    status: str
+    lifted: list[str]
+    freezes: list[Freeze]

@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     grace_hours: int | None = Field(None, ge=1, le=8760, validation_alias="GRACE_HOURS")
     grace_credits: str = Field("0", validation_alias="GRACE_CREDITS")
 
+    freeze_on: Literal["dispute", "inquiry", "never"] = Field("dispute", validation_alias="FREEZE_ON")
+
     sentry_dsn: SecretStr | None = Field(None, validation_alias="SENTRY_DSN")
     smtp_url: SecretStr | None = Field(None, validation_alias="SMTP_URL")
     mail_from: str = Field("Refill <billing@localhost>", validation_alias="MAIL_FROM")

@@ -27,6 +27,7 @@ PRUNED_MAX = 1_000
 ROLLED_ACCOUNTS_MAX = 500
 ROLLED_EVENTS_MAX = 20_000
 DUNNED_MAX = 500
+FROZEN_MAX = 500
 # Less than the time between two sweeps; the next one goes on where this one stopped.
 STEP_SECONDS_MAX = 20.0
 PARTITIONS_AHEAD = 3
@@ -53,6 +54,7 @@ def sweep(app: App) -> None:
         ),
         "lots_expiring": _step("expiring lots", lambda: _announce_expiring_lots(app)),
         "dunned": _step("dunning", lambda: _dun(app)),
+        "freezes": _step("freezes", lambda: _freeze(app)),
         "partitions": _step("partitions", lambda: app.ledger.ensure_usage_partitions(PARTITIONS_AHEAD)),
     }
     app.ledger.finish_job(queue.SWEEP, result)
@@ -120,6 +122,11 @@ def _enqueue_due(app: App) -> dict[str, int]:
 def _dun(app: App) -> int:
     settings = app.settings
     return app.ledger.dun_accounts(settings.grace_hours, settings.grace_micro_credits, DUNNED_MAX)
+
+
+def _freeze(app: App) -> int:
+    """Applies FREEZE_ON to disputes that were read under another value of it; answers how many accounts that changed."""
+    return app.ledger.set_freeze_policy(app.settings.freeze_on, FROZEN_MAX)
 
 
 def _expire_holds(app: App) -> int:

@@ -44,7 +44,8 @@ def _follow(app: App, paid: Paid, intent_id: str) -> None:
     """Reads all refunds and disputes. Somebody else's reading in between makes ours old: then both are read again."""
     for _ in range(READINGS_MAX):
         version = app.ledger.get_reversals(paid.payment_id, paid.invoice_id)["version"]
-        facts = facts_of_reversals(_reversals(app, paid, intent_id))
+        found = facts_of_reversals(_reversals(app, paid, intent_id))
+        facts = found | {"freeze_on": app.settings.freeze_on}
         result = app.ledger.reverse_payment(paid.payment_id, version, facts, paid.invoice_id)
         if result["outcome"] == "stale":
             continue

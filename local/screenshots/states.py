@@ -12,7 +12,7 @@ from local.api import await_value
 from local.scene import Place, Scene
 from local.screenshots import people
 from local.screenshots.accounts import BOUGHT, bought, opened
-from local.screenshots.visits import Visit, nobody, owner
+from local.screenshots.visits import Visit, nobody, operator, owner
 from shared import pay_links
 from shared.stripe_client import make_client
 
@@ -56,13 +56,19 @@ def balances(scene: Scene) -> list[Visit]:
 
 
 def disputed(scene: Scene) -> list[Visit]:
-    place = bought(scene, "disputed")
-    charge = scene.query("select stripe_charge_id from billing.payments where account_id = %s", place.id)
-    scene.stripe.do("open_dispute", charge=charge[0]["stripe_charge_id"])
+    """Frozen by a dispute, asked about by the bank, and let go by an operator."""
+    place = _disputed(scene, "disputed", inquiry=False)
     _await_status(place, "paused")
+    asked, lifted = _disputed(scene, "inquiry", inquiry=True), _disputed(scene, "lifted", inquiry=False)
+    scene.ledger.unfreeze_account(lifted.id, None, "The card holder withdraws it", "operator:dana")
     return [
         Visit("disputed", "/billing", owner(place)),
         Visit("disputed-payments", "/billing/payments", owner(place)),
+        Visit("inquiry", "/billing", owner(asked)),
+        Visit("inquiry-auto-topup", "/billing/auto-topup", owner(asked)),
+        Visit("lifted", "/billing", owner(lifted)),
+        Visit("operators-frozen", f"/ops/accounts/{place.id}", operator(scene)),
+        Visit("operators-lifted", f"/ops/accounts/{lifted.id}", operator(scene)),
     ]
 
 
@@ -190,6 +196,16 @@ def subscriptions(scene: Scene) -> list[Visit]:
 STATES: tuple[State, ...] = (
     empty, balances, disputed, failing, topups, orders, cards, subscriptions, *people.STATES,
 )  # fmt: skip
+
+
+def _disputed(scene: Scene, name: str, *, inquiry: bool) -> Place:
+    """An account with auto top-up on, whose payment a bank asks about or disputes."""
+    place = bought(scene, name)
+    place.enable_topup()
+    charge = scene.query("select stripe_charge_id from billing.payments where account_id = %s", place.id)
+    scene.stripe.do("open_dispute", charge=charge[0]["stripe_charge_id"], inquiry=inquiry)
+    await_value(lambda: place.api.get("/api/credits/balance")["dispute"], "the bank to ask")
+    return place
 
 
 def _charged(scene: Scene, name: str, **behaviour: Any) -> Place:

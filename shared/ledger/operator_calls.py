@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from shared.ledger.calls import Calls
 from shared.models import Payment
-from shared.operator_models import InspectedPayment, OpenHold, PausedTopup, RecentPayment, Search
+from shared.operator_models import (
+    Freeze,
+    InspectedPayment,
+    OpenHold,
+    PausedTopup,
+    RecentPayment,
+    Search,
+    Unfrozen,
+)
 
 
 class OperatorCalls(Calls):
@@ -42,3 +50,23 @@ class OperatorCalls(Calls):
     def list_paused_topups(self, limit: int) -> list[PausedTopup]:
         """Accounts whose auto top-up is on and paused, those that began to fail last first."""
         return self._call("list_paused_topups", p_limit=limit)
+
+    def list_freezes(self, account_id: str) -> list[Freeze]:
+        """The account's open disputes and inquiries, and a grace that is over: what freezes it, or did until an operator
+        lifted it. Refused unknown_account.
+        """
+        return self._call("list_freezes", p_account_id=account_id)
+
+    def unfreeze_account(
+        self, account_id: str, covers: list[str] | None, reason: str, actor: str
+    ) -> Unfrozen:
+        """Lets an account spend in spite of what freezes it now: the ids in covers (of list_freezes), None for all.
+        Automatic charges stay paused. Refused unknown_account, invalid_value (no reason), not_frozen.
+        """
+        return self._call(
+            "unfreeze_account", p_account_id=account_id, p_covers=covers, p_reason=reason, p_actor=actor
+        )
+
+    def set_freeze_policy(self, freeze_on: str, limit: int) -> int:
+        """Applies FREEZE_ON to open disputes that were read under another value; how many accounts that changed."""
+        return self._call("set_freeze_policy", p_freeze_on=freeze_on, p_limit=limit)

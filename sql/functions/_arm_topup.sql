@@ -20,7 +20,7 @@ begin
      set topup_trigger = case when v_settings.enabled then v_settings.threshold end,
          topup_due_at = case
            when not v_settings.enabled then null
-           when v_settings.paused_reason is not null or b.status = 'paused' or exists (
+           when v_settings.paused_reason is not null or billing._charge_stop(p_account_id) is not null or exists (
              select from billing.topups t where t.account_id = p_account_id and t.dead_at is null) then 'infinity'::timestamptz
            when b.balance - b.held > v_settings.threshold then null
            else greatest(now(), coalesce(v_settings.next_attempt_at, '-infinity')) end

@@ -1,16 +1,17 @@
--- The account's status, from its causes and from nothing else: paused while a dispute is open, or once grace is over;
--- grace while its automatic charges have stopped (dun_accounts); else active. Tells the account of a pause for failed
+-- The account's status, from its causes and from nothing else: paused while a dispute freezes it (_freezes), or once grace is
+-- over; grace while its automatic charges have stopped (dun_accounts); else active. Tells the account of a pause for failed
 -- charges, once a grace. Call it whenever a cause has changed.
 -- Internal: the caller holds the account's lock.
 create or replace function billing._derive_status(p_account_id text)
   returns void
   language plpgsql volatile security definer set search_path = '' as $$
 declare
-  v_disputed boolean := exists (select from billing.payment_reversals where account_id = p_account_id and is_open);
-  v_balance  billing.credit_balances;
+  v_frozen  boolean := exists (
+    select from billing.payment_reversals r where r.account_id = p_account_id and r.is_open and billing._freezes(r));
+  v_balance billing.credit_balances;
 begin
   update billing.credit_balances
-     set status = case when v_disputed or grace_until <= now() then 'paused' when grace_until is not null then 'grace'
+     set status = case when v_frozen or grace_until <= now() then 'paused' when grace_until is not null then 'grace'
                        else 'active' end::billing.account_status,
          overdraft = case when grace_until > now() then overdraft else 0 end
    where account_id = p_account_id

@@ -7,7 +7,7 @@ create or replace function billing._topup_state(p_account_id text)
     select case
       when not s.enabled then 'off'
       when billing._topup_in_flight(s.account_id) is not null then 'in_flight'
-      when s.paused_reason is not null then 'paused'
+      when s.paused_reason is not null or billing._charge_stop(s.account_id) is not null then 'paused'
       when s.next_attempt_at > now() or exists (select from billing.topups t where t.account_id = s.account_id
                       and t.dead_at is null) then 'waiting'
       else 'armed' end

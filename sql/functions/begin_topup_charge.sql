@@ -9,6 +9,7 @@ create or replace function billing.begin_topup_charge(p_topup_id text, p_lease_s
 declare
   v_topup   billing.topups;
   v_balance billing.credit_balances;
+  v_stop    text;
   v_reason  text;
   v_rise    jsonb;
 begin
@@ -21,10 +22,11 @@ begin
   if v_topup.dead_at is not null or v_topup.state not in ('open', 'processing', 'unknown') then
     return jsonb_build_object('go', false, 'reason', v_topup.state);
   end if;
+  v_stop := billing._charge_stop(v_topup.account_id);
   select case
       when not s.enabled then 'switched_off'
       when s.paused_reason is not null then s.paused_reason
-      when v_balance.status = 'paused' then 'account_paused'
+      when v_stop is not null then v_stop
       when c.deleted_at is not null then 'customer_deleted'
       when c.default_payment_method is distinct from v_topup.payment_method then 'payment_method_changed'
       when v_balance.balance - v_balance.held > s.threshold then 'no_longer_needed'

@@ -32,7 +32,8 @@ begin
       'text_version', v_consent.text_version, 'price', billing._price_json(v_consent.price)) end,
     'price_change', case when v_settings.enabled then billing._price_rise(v_settings, null) end,
     'declines', coalesce(v_settings.declines, 0),
-    'paused_reason', coalesce(v_settings.paused_reason, case when v_account->>'status' = 'paused' then 'account_paused' end),
+    'paused_reason', case when v_settings.paused_reason is null or v_settings.paused_reason = 'freeze_lifted'
+      then coalesce(billing._charge_stop(p_account_id), v_settings.paused_reason) else v_settings.paused_reason end,
     'waiting_reason', v_settings.waiting_reason,
     'next_attempt_at', case when v_settings.next_attempt_at > now() then v_settings.next_attempt_at end,
     'open_topup', v_open,

@@ -29,7 +29,7 @@ begin
     'account_id', p_account_id, 'available', v_available, 'held', v_balance.held, 'balance', v_balance.balance,
     'debt', greatest(0, -v_balance.balance), 'status', v_balance.status,
     'pause_reason', case when v_balance.status = 'paused' then billing._pause_reason(p_account_id) end,
-    'grace_until', v_balance.grace_until,
+    'dispute', billing._open_dispute(p_account_id), 'grace_until', v_balance.grace_until,
     'low', v_available <= billing._next_low_level(p_account_id, 9223372036854775807), 'lots', v_lots,
     'auto_topup', billing.get_auto_topup(p_account_id),
     'runway_days', case when v_per_day > 0 then round(v_available / v_per_day, 1) end);

@@ -8,6 +8,7 @@ create or replace function billing.open_topup(p_account_id text, p_topup_id text
   language plpgsql volatile security definer set search_path = '' as $$
 declare
   v_balance  billing.credit_balances := billing._lock_account(p_account_id);
+  v_stop     text := billing._charge_stop(p_account_id);
   v_settings billing.auto_topup_settings;
   v_customer billing.customers;
   v_offer    record;
@@ -26,7 +27,7 @@ begin
     when v_open is not null then 'open_topup'
     when not coalesce(v_settings.enabled, false) then 'off'
     when v_settings.paused_reason is not null then v_settings.paused_reason
-    when v_balance.status = 'paused' then 'account_paused'
+    when v_stop is not null then v_stop
     when v_customer.default_payment_method is null or v_customer.deleted_at is not null then 'no_payment_method'
     when v_balance.balance - v_balance.held > v_settings.threshold then 'above_threshold'
     when v_settings.next_attempt_at > now() then coalesce(v_settings.waiting_reason, 'backing_off')

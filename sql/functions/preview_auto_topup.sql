@@ -8,6 +8,7 @@ create or replace function billing.preview_auto_topup(p_account_id text, p_setti
   language plpgsql stable security definer set search_path = '' as $$
 declare
   v_account  jsonb := billing.get_account(p_account_id);
+  v_stop     text := billing._charge_stop(p_account_id);
   v_before   billing.auto_topup_settings;
   v_after    billing.auto_topup_settings;
   v_balance  billing.credit_balances;
@@ -39,7 +40,7 @@ begin
                   and t.dead_at is null and (t.state <> 'action_required' or v_before.account_id is not null))
       then 'open_topup'
     when v_before.paused_reason not in ('package_unavailable', 'price_changed') then 'paused'
-    when v_balance.status = 'paused' then 'account_paused'
+    when v_stop is not null then v_stop
     when v_customer.default_payment_method is null or v_customer.deleted_at is not null then 'no_payment_method'
     when v_balance.balance - v_balance.held > v_after.threshold then 'above_threshold'
     when v_before.waiting_reason = 'declined' and v_before.next_attempt_at > now() then 'declined'

@@ -1,7 +1,7 @@
 -- Brings a payment, or an invoice, to what Stripe says of it now: p_facts lists all of its refunds and disputes, each with id, amount (minor
 -- units), status, reason, created (epoch seconds); disputes with withdrawn (the funds have left). Credits are taken back by
 -- the share of the price that is gone, at most the grant, and come back when a refund fails or a dispute is won; an open
--- dispute freezes the account. Any order and number of calls with the same facts ends in the same books.
+-- dispute freezes the account by p_facts.freeze_on, the setting FREEZE_ON (dispute when left out). Any order and number of calls with the same facts ends in the same books.
 -- p_version is what get_reversals answered before Stripe was read; another reading since: stale, and nothing changes.
 -- Callers: service. Raises RF009 not_found.
 create or replace function billing.reverse_payment(

@@ -33,7 +33,8 @@ begin
           next_attempt_at = case when s.waiting_reason = 'declined' then s.next_attempt_at end,
           waiting_reason = case when s.waiting_reason = 'declined' then s.waiting_reason end,
           -- What is agreed to now is the price of now.
-          paused_reason = case when s.paused_reason not in ('package_unavailable', 'price_changed') then s.paused_reason end;
+          paused_reason = case when s.paused_reason in ('package_unavailable', 'price_changed')
+              or (s.paused_reason = 'freeze_lifted' and not s.enabled) then null else s.paused_reason end;
     if not coalesce(v_before.enabled, false) then
       perform billing._resume_topups(p_account_id);
     end if;

@@ -100,6 +100,15 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         ),
         set(),
     ),
+    "check_disputed_not_charged": (
+        (
+            "insert into billing.payment_reversals"
+            " (id, account_id, payment_id, kind, amount, status, is_taken, is_open, occurred_at)"
+            " values ('dp', 'a', 'pay_1', 'dispute', 1, 'warning_needs_response', false, true, now());"
+            " update billing.credit_balances set topup_due_at = now()"
+        ),
+        set(),
+    ),
     "check_topup_agrees_with_payment": ("update billing.topups set state = 'declined'", set()),
     "check_topup_within_caps": (
         "update billing.payments set amount = 10001 where purpose = 'topup'",

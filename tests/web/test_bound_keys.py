@@ -38,6 +38,7 @@ WITHOUT_ACCOUNT = {
     "PUT /api/accounts/{id}/members": 404,
     "DELETE /api/accounts/{id}/members": 404,
     "PATCH /api/accounts/{id}": 404,
+    "POST /api/accounts/{id}/unfreeze": 404,
     "POST /api/credits/usage": 404,
 }
 # What is the platform's alone: refused to a bound key, whatever account it names.

@@ -66,6 +66,7 @@ ROWS: dict[tuple[str, str], Row | None] = {
     ("GET", "/api/me"): Row("any", query=""),
     ("POST", "/api/accounts"): Row(None, OK, {"id": "acme", "name": "A", "email": "a@b.example"}, ""),
     ("PATCH", "/api/accounts/{id}"): MEMBERS._replace(body={"name": "Acme"}),
+    ("POST", "/api/accounts/{id}/unfreeze"): Row(None, (403, "key_bound"), {"reason": "r"}, "", "acme"),
     ("GET", "/api/accounts/{id}/members"): MEMBERS,
     ("PUT", "/api/accounts/{id}/members"): MEMBERS._replace(body={"user_id": OWNER, "role": "owner"}),
     ("DELETE", "/api/accounts/{id}/members"): MEMBERS._replace(query=f"user_id={STRANGER}"),

@@ -190,7 +190,7 @@ class Histories:
 
     def check(self, life: Life) -> None:
         """The books say what Stripe says in the end."""
-        for_refunds, for_disputes, is_open, is_lost = life.taken()
+        for_refunds, for_disputes, is_frozen, is_lost = life.taken()
         granted = life.credits * CREDIT if life.paid else 0
         began = 0 if life.kind == "topup" else BASE * CREDIT
         found = self.database.query(
@@ -207,7 +207,7 @@ class Histories:
         paused = found.pop("paused_reason")
         assert found == {
             "balance": began + granted - for_refunds - for_disputes,
-            "status": "paused" if is_open else "active",
+            "status": "paused" if is_frozen else "active",
             "lots": 1 if life.paid else 0,
             "reversals": {
                 one["id"]: one["status"]

@@ -252,7 +252,7 @@ class Life:
     # What the books must say in the end
 
     def taken(self) -> tuple[int, int, bool, bool]:
-        """Credits (micro) taken back for refunds, and for disputes beyond them; a dispute is open, one was lost."""
+        """Credits (micro) taken back for refunds, and for disputes beyond them; a dispute freezes, one was lost."""
         refunds = [one for one in self.stripe.refunds.values() if one["payment_intent"] == self.intent_id]
         disputes = [one for one in self.stripe.disputes.values() if one["payment_intent"] == self.intent_id]
         refunded = sum(one["amount"] for one in refunds if one["status"] not in ("failed", "canceled"))
@@ -266,9 +266,10 @@ class Life:
         by_refunds = min(grant, round(grant * refunded / self.price))
         both = min(grant, round(grant * (refunded + withdrawn) / self.price))
         states = {one["status"] for one in disputes}
+        inquiries = {state for state in states if state.startswith("warning_")}
         return (
             by_refunds,
             both - by_refunds,
-            bool(states - {"won", "lost", "warning_closed"}),
+            bool(states - inquiries - {"won", "lost"}),
             "lost" in states,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -33,6 +33,13 @@ class Balance(Answer):
     debt: CreditsOut
     status: Annotated[str, Field(description="active, grace (automatic charges have stopped) or paused.")]
     pause_reason: Annotated[str | None, Field(description="dispute or payment_failed; null unless paused.")]
+    dispute: Annotated[
+        Literal["dispute", "inquiry"] | None,
+        Field(
+            description="What of the account's payments the bank has not decided: nothing is charged automatically"
+            " meanwhile. It freezes spending only if status is paused. null: nothing is disputed."
+        ),
+    ]
     grace_until: Annotated[
         str | None,
         Field(description="When the account is paused unless a payment goes through; null when none is due."),

@@ -34,8 +34,9 @@ def create_account(name: str, email: str | None, account_id: str | None) -> None
 @click.argument("account_id")
 @guarded
 def show_account(account_id: str) -> None:
-    """Prints an account, its balance and its auto top-up."""
-    show({**ledger().get_account(account_id), **ledger().get_balance(account_id)})
+    """Prints an account, its balance, its auto top-up and what freezes it."""
+    freezes = ledger().list_freezes(account_id)
+    show({**ledger().get_account(account_id), **ledger().get_balance(account_id), "freezes": freezes})
 
 
 @accounts.command("edit")
@@ -59,6 +60,17 @@ def erase(account_id: str) -> None:
     account = ledger().erase_account(account_id, actor())
     show({name: account[name] for name in ("account_id", "name", "email", "status")})
     click.echo("Its customer at Stripe is left alone: delete it in the Dashboard, if that is wanted as well.")
+
+
+@accounts.command("unfreeze")
+@click.argument("account_id")
+@click.option("--reason", required=True, help="why; kept in the audit log")
+@click.option("--dispute", "disputes", multiple=True, help="only this one (dp_…), or grace; may be repeated")
+@guarded
+def unfreeze(account_id: str, reason: str, disputes: tuple[str, ...]) -> None:
+    """Lets an account spend that a dispute, an inquiry or the end of its grace has frozen; automatic charges stay paused."""
+    done = ledger().unfreeze_account(account_id, list(disputes) or None, reason, actor())
+    show({name: done[name] for name in ("account_id", "status", "lifted", "freezes")})
 
 
 @accounts.command("adjust", context_settings={"ignore_unknown_options": True})

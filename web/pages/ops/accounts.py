@@ -27,7 +27,7 @@ blueprint = frame.blueprint("accounts")
 
 
 class Why(Body):
-    """What an extension needs beside its day."""
+    """Why an operator decides something."""
 
     reason: Reason
 
@@ -51,6 +51,7 @@ def show(account_id: str) -> str:
         shown=ledger.get_account(account_id),
         balance=ledger.get_balance(account_id),
         request_id=keys.new_id("form"),
+        freezes=ledger.list_freezes(account_id),
         bound=services().settings.adjustment_approval_micro_credits,
         hold=_hold(ledger, account_id),
         entry=entry,
@@ -78,6 +79,16 @@ def adjust() -> str | Response:
     )
     said = "It is booked." if made["state"] == "booked" else "It waits until another operator approves it."
     return told(said, _of(wanted.account_id))
+
+
+@blueprint.post("/accounts/unfreeze")
+@action(PATH)
+def unfreeze() -> str | Response:
+    """Lifts the freezes that the page showed: another one that came since stays."""
+    account_id = request.form.get("account_id", "").replace("\0", "")
+    covers = [one.replace("\0", "") for one in request.form.getlist("covers")]
+    services().ledger.unfreeze_account(account_id, covers, filled_in(Why).reason, frame.operator().actor)
+    return told("The account may spend again. Automatic charges stay paused.", _of(account_id))
 
 
 @blueprint.post("/accounts/extend-lot")
