@@ -40,6 +40,8 @@ _WORDS = {
     "payment_parked": "a person is looking at a payment that differs from what was ordered",
     "fraud_warning": "a bank warned of fraud with a payment",
     "account_paused": "this account is paused",
+    "refunded": "a payment was refunded in full",
+    "next_spend": "nothing was spent since the credits last went down for another reason",
     "cap_day": "the cap for a day is reached",
     "cap_month": "the cap for a month is reached",
     "cap_per_hour": "the number of charges an hour is reached",

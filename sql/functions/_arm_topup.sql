@@ -1,6 +1,6 @@
--- Recomputes when the account's top-up is due, from its settings, its balance and its open charge: the only writer of
--- credit_balances.topup_trigger, and of topup_due_at apart from the crossing itself (_mark_crossings). Notes since when
--- charges fail, too.
+-- Recomputes when the account's top-up is due, from its settings, its balance, its open charge and the spend that asks for
+-- it: the only writer of credit_balances.topup_trigger, and of topup_due_at and topup_cause apart from the crossing itself
+-- (_mark_crossings). Without a cause nothing is due. Notes since when charges fail, too.
 -- Internal: the caller holds the account's lock. Answers whether a check is due now.
 create or replace function billing._arm_topup(p_account_id text)
   returns boolean
@@ -23,8 +23,9 @@ begin
            when v_settings.paused_reason is not null or b.status = 'paused' or exists (
              select from billing.topups t where t.account_id = p_account_id
                 and t.state in ('open', 'processing', 'unknown', 'action_required')) then 'infinity'::timestamptz
-           when b.balance - b.held > v_settings.threshold then null
-           else greatest(now(), coalesce(v_settings.next_attempt_at, '-infinity')) end
+           when b.balance - b.held > v_settings.threshold or b.topup_cause is null then null
+           else greatest(now(), coalesce(v_settings.next_attempt_at, '-infinity')) end,
+         topup_cause = case when v_settings.enabled and b.balance - b.held <= v_settings.threshold then b.topup_cause end
    where b.account_id = p_account_id
   returning b.topup_due_at into v_due_at;
   return coalesce(v_due_at <= now(), false);

@@ -10,6 +10,7 @@ declare
   v_fact record;
   v_was  billing.payment_reversals;
   v_is   billing.payment_reversals;
+  v_new  boolean := false; -- money was refunded that was not before
 begin
   for v_fact in
     select f.*, 'refund' as kind, f.status not in ('failed', 'canceled') as is_taken, false as is_open
@@ -30,6 +31,7 @@ begin
     on conflict (id) do update set amount = excluded.amount, status = excluded.status, is_taken = excluded.is_taken,
       is_open = excluded.is_open, reason = excluded.reason, updated_at = now()
     returning * into v_is;
+    v_new := v_new or v_is.kind = 'refund' and v_is.is_taken and not coalesce(v_was.is_taken, false);
     if v_is.kind = 'dispute' and v_is.status = 'lost' and v_was.status is distinct from 'lost' then
       -- The card was disowned: a person decides whether it is charged again.
       update billing.auto_topup_settings set paused_reason = coalesce(paused_reason, 'dispute_lost')
@@ -40,4 +42,7 @@ begin
         v_is.id, to_jsonb(v_is) || jsonb_build_object('currency', p_paid.currency));
     end if;
   end loop;
+  if v_new then
+    perform billing._pause_refunded(p_paid);
+  end if;
 end $$;

@@ -25,7 +25,8 @@ begin
       when v_balance.status = 'paused' then 'account_paused'
       when c.deleted_at is not null then 'customer_deleted'
       when c.default_payment_method is distinct from v_topup.payment_method then 'payment_method_changed'
-      when v_balance.balance - v_balance.held > s.threshold then 'no_longer_needed' end
+      when v_balance.balance - v_balance.held > s.threshold then 'no_longer_needed'
+      when v_balance.topup_cause is null then 'next_spend' end
     into v_reason
     from billing.auto_topup_settings s join billing.customers c using (account_id)
    where s.account_id = v_topup.account_id;

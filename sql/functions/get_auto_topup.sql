@@ -29,7 +29,7 @@ begin
       'month', v_settings.cap_month, 'per_hour', v_settings.cap_per_hour, 'currency', v_settings.currency) end,
     'spent', v_spent, 'consent', v_consent, 'declines', coalesce(v_settings.declines, 0),
     'paused_reason', coalesce(v_settings.paused_reason, case when v_account->>'status' = 'paused' then 'account_paused' end),
-    'waiting_reason', v_settings.waiting_reason,
+    'waiting_reason', coalesce(v_settings.waiting_reason, billing._next_spend(p_account_id)),
     'next_attempt_at', case when v_settings.next_attempt_at > now() then v_settings.next_attempt_at end,
     'open_topup', v_open,
     'topup_due', (select coalesce(topup_due_at <= now(), false) from billing.credit_balances where account_id = p_account_id));
