@@ -98,8 +98,3 @@ def topup_create(topup_id: str) -> str:
 def topup_confirm(topup_id: str) -> str:
     """Stripe idempotency key for confirming a top-up's PaymentIntent: one confirmation a top-up, ever."""
     return f"topup:{topup_id}:confirm"
-
-
-def topup_cancel(topup_id: str) -> str:
-    """Stripe idempotency key for cancelling a top-up's PaymentIntent."""
-    return f"topup:{topup_id}:cancel"

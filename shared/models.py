@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
-TopupState = Literal["open", "processing", "succeeded", "declined", "action_required", "unknown", "canceled"]
+from shared.topup_models import OpenTopup as OpenTopup  # noqa: PLC0414 - rows like those below
+from shared.topup_models import Topup as Topup  # noqa: PLC0414 - rows like those below
+from shared.topup_models import TopupState as TopupState  # noqa: PLC0414 - rows like those below
+from shared.topup_models import Verdict as Verdict  # noqa: PLC0414 - rows like those below
 
 
 class Account(TypedDict):
@@ -156,13 +159,16 @@ class Quote(TypedDict):
 class ChargeLine(TypedDict):
     """One part of what is charged, in minor units."""
 
-    kind: Literal["credits", "fee", "tax"]
+    kind: Literal["credits", "fee", "tax", "discount"]
     label: str
     amount: int
 
 
 class Payment(TypedDict):
-    """A payments row. amount: charged; net_amount: of the credits; lines: of amount; parked_facts: Stripe's, when parked."""
+    """A payments row. amount: charged; net_amount: of the credits; lines: of amount; parked_facts: Stripe's, when parked.
+
+    discount: what promotion codes took off, once it is paid; amount + discount was ordered.
+    """
 
     id: str
     account_id: str
@@ -173,6 +179,8 @@ class Payment(TypedDict):
     amount: int
     net_amount: int
     lines: list[ChargeLine]
+    allow_promotion_codes: bool
+    discount: int
     currency: str
     status: str
     reason: str | None
@@ -211,44 +219,6 @@ class Reversal(TypedDict):
     account_id: str
     credits: int
     topup_due: bool
-
-
-class Topup(TypedDict):
-    """A topups row joined with its payment, as the charging actor needs it."""
-
-    id: str
-    account_id: str
-    payment_id: str
-    state: TopupState
-    credits: int
-    amount: int
-    net_amount: int
-    currency: str
-    stripe_customer_id: str
-    payment_method: str
-    stripe_payment_intent_id: str | None
-    confirming: bool
-    age_seconds: int
-    reason: str | None
-    decline_code: str | None
-    created_at: str
-    finished_at: str | None
-
-
-class OpenTopup(TypedDict):
-    """open_topup: the top-up to charge, or why there is none; open_topup_id also names one that was open before."""
-
-    topup_id: str | None
-    open_topup_id: str | None
-    reason: str | None
-    next_attempt_at: str | None
-
-
-class Verdict(TypedDict):
-    """begin_topup_charge: whether to confirm now. go=false: the top-up is canceled, with the reason."""
-
-    go: bool
-    reason: str | None
 
 
 class StripeEvent(TypedDict):

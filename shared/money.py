@@ -29,6 +29,11 @@ def to_text(amount: int, code: str) -> str:
     return format_currency(exact, code.upper(), format=pattern, locale=LOCALE, currency_digits=False)
 
 
+def to_decimal(amount: int, code: str) -> str:
+    """Minor units as a plain decimal, for files: 123450, usd -> "1234.50"; 9200, kwd -> "9.200"."""
+    return f"{Decimal(amount).scaleb(-currency(code).decimals):f}"
+
+
 def from_text(text: str, code: str) -> int:
     """What a person typed as minor units: "5", "5.00", "$1,050.00" in usd; what to_text writes, in any currency.
 

@@ -28,6 +28,7 @@ from shared.stripe_errors import (
     translated,
 )
 from shared.stripe_facts import StripeData, id_of
+from shared.stripe_timing import CONNECT_TIMEOUT_SECONDS, NETWORK_RETRIES_MAX, READ_TIMEOUT_SECONDS
 
 __all__ = [
     "AuthenticationRequired",
@@ -43,9 +44,6 @@ __all__ = [
     "translated",
 ]
 
-CONNECT_TIMEOUT_SECONDS = 5
-READ_TIMEOUT_SECONDS = 25
-NETWORK_RETRIES_MAX = 2
 CHECKOUT_LIFETIME = dt.timedelta(hours=1)
 
 REVERSALS_PAGE = 100
@@ -117,6 +115,7 @@ class StripeGateway:
             for line in payment["lines"]
         ]
         params: StripeData = {
+            **({"allow_promotion_codes": True} if payment.get("allow_promotion_codes") else {}),
             "mode": "payment",
             "ui_mode": "hosted_page",
             "customer": customer_id,
@@ -140,6 +139,12 @@ class StripeGateway:
         """The Checkout Session, with its PaymentIntent, charge and payment method in full."""
         with translated():
             return self.client.v1.checkout.sessions.retrieve(session_id, {"expand": _SESSION_PARTS}).to_dict()
+
+    def session_of_intent(self, intent_id: str) -> StripeData | None:
+        """The Checkout Session that a PaymentIntent is of, in full; None when it is of none."""
+        with translated():
+            found = self.client.v1.checkout.sessions.list({"payment_intent": intent_id, "limit": 1}).data
+        return self.retrieve_session(found[0].id) if found else None
 
     def expire_session(self, session_id: str) -> StripeData:
         """Closes an open Checkout Session; StripeRefused when it is complete or expired."""
@@ -203,8 +208,11 @@ class StripeGateway:
             )
         return intent.to_dict()
 
-    def cancel_intent(self, intent_id: str, *, topup_id: str | None = None) -> StripeData:
-        """Cancels a PaymentIntent for good; StripeRefused once it succeeded or was canceled."""
-        options: Any = {"idempotency_key": keys.topup_cancel(topup_id)} if topup_id else {}
+    def cancel_intent(self, intent_id: str) -> StripeData:
+        """Cancels a PaymentIntent for good; StripeRefused once it succeeded or was canceled, or is processing.
+
+        Without an idempotency key of its own: a repeat changes nothing, and under a fixed key Stripe would replay a refusal
+        for a day although the PaymentIntent can be canceled by then.
+        """
         with translated():
-            return self.client.v1.payment_intents.cancel(intent_id, {}, options).to_dict()
+            return self.client.v1.payment_intents.cancel(intent_id).to_dict()

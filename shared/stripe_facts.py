@@ -33,6 +33,35 @@ def facts_of_intent(intent: StripeData, *, checkout_session: str | None = None) 
     }
 
 
+def facts_of_session(session: StripeData) -> StripeData:
+    """The facts for ledger.settle_payment from a Checkout Session that is paid, or that a promotion code made free.
+
+    A free one has no PaymentIntent. discount: what codes took off; amount_total: what Stripe asked for then, in minor units
+    (docs.stripe.com/api/checkout/sessions/object).
+    """
+    totals = {
+        "checkout_session": session["id"],
+        "discount": (session.get("total_details") or {}).get("amount_discount") or 0,
+        "amount_total": session.get("amount_total"),
+    }
+    intent = session.get("payment_intent")
+    if isinstance(intent, dict):
+        return {**facts_of_intent(intent), **totals}
+    return {
+        "payment_intent": None,
+        "customer": id_of(session.get("customer")),
+        "amount_received": session.get("amount_total"),
+        "currency": session.get("currency"),
+        "charge": None,
+        "receipt_url": None,
+        "occurred_at": session.get("created"),
+        "payment_method": None,
+        "card": None,
+        "saved": False,
+        **totals,
+    }
+
+
 def card_facts(card: StripeData) -> StripeData:
     """What is kept of a card: never a number."""
     return {name: card.get(name) for name in ("brand", "last4", "exp_month", "exp_year", "fingerprint")}

@@ -145,9 +145,9 @@ class MoneyOut(Answer):
 
 
 class LineOut(Answer):
-    """One part of what is charged, in minor units of the charge's currency."""
+    """One part of what is charged, in minor units of the charge's currency; a discount is below zero."""
 
-    kind: Literal["credits", "fee", "tax"]
+    kind: Literal["credits", "fee", "tax", "discount"]
     label: str
     amount: Annotated[int, Field(examples=[500])]
 

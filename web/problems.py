@@ -81,7 +81,11 @@ def answer_error(error: RefillError) -> Response:
         response = problem(
             "internal_error", 500, "Something went wrong on our side. Nothing was charged twice; try again."
         )
-    if isinstance(error, Transient) or error.status == HTTPStatus.TOO_MANY_REQUESTS:
+    if (
+        isinstance(error, Transient)
+        or error.status == HTTPStatus.TOO_MANY_REQUESTS
+        or "retry_after" in error.extra
+    ):
         response.headers["Retry-After"] = str(error.extra.get("retry_after", RETRY_AFTER_SECONDS))
     return response
 

@@ -28,6 +28,7 @@ _WORDS = {
     "superseded": "a newer charge took its place",
     "authentication_expired": "nobody confirmed it in time",
     "canceled_at_stripe": "it was canceled at Stripe",
+    "intent_missing": "Stripe does not know this charge",
     "stripe_unavailable": "Stripe could not be reached",
     # Why automatic charges stand still
     "card_declined": "the bank declined the card",

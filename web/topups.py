@@ -12,15 +12,15 @@ from web.services import Services
 def cancel(services: Services, topup_id: str, actor: str) -> str:
     """Cancels a top-up that has not been charged, first at Stripe; its state afterwards.
 
-    Refused not_found, state_conflict (finished, or Stripe does not cancel it any more).
+    Refused not_found, state_conflict (finished, or Stripe does not cancel it any more; the sentence says what is possible).
     """
     topup = services.ledger.find_topup(topup_id)
     if topup is None:
         raise Refused("There is no such top-up.", code="not_found", status=404)
     if topup["finished_at"] or topup["state"] == "succeeded":
         raise Refused(f"This top-up is finished: {topup['state']}.", code="state_conflict", status=409)
-    _cancel_at_stripe(services.gateway, topup)
-    finished = services.ledger.finish_topup(topup_id, "canceled", {"reason": f"canceled by {actor}"})
+    facts = {"reason": f"canceled by {actor}", "intent_status": _cancel_at_stripe(services.gateway, topup)}
+    finished = services.ledger.finish_topup(topup_id, "canceled", facts)
     services.ledger.note_operation(actor, "topup.canceled", topup_id)
     return str(finished["state"])
 
@@ -33,15 +33,30 @@ def resume(services: Services, account_id: str, actor: str) -> dict[str, object]
     return state
 
 
-def _cancel_at_stripe(gateway: StripeGateway, topup: Topup) -> None:
-    """A PaymentIntent that is canceled there can never be charged, whoever else is at work on it."""
+_NOT_POSSIBLE = {
+    "processing": "The bank is processing this charge, and Stripe cannot cancel it: a bank debit takes days. It ends by"
+    " itself. If it succeeds, its credits are granted, and you can refund it in the Stripe Dashboard.",
+    "succeeded": "This charge has succeeded; its credits are granted within seconds. Refund it in the Stripe Dashboard.",
+}
+
+
+def _cancel_at_stripe(gateway: StripeGateway, topup: Topup) -> str | None:
+    """Cancels the PaymentIntent, which can never be charged then, whoever else is at work on it. Its status: canceled,
+    missing (Stripe knows none), or None when there is none yet. Refused state_conflict says what is possible instead.
+    """
     intent_id = topup["stripe_payment_intent_id"]
     if intent_id is None:
-        return
+        return None
     try:
-        gateway.cancel_intent(intent_id, topup_id=topup["id"])
+        return str(gateway.cancel_intent(intent_id)["status"])
     except StripeRefused as refusal:
-        if gateway.retrieve_intent(intent_id)["status"] != "canceled":
-            raise Refused(
-                f"Stripe does not cancel it any more: {refusal.detail}", code="state_conflict", status=409
-            ) from refusal
+        try:
+            status = str(gateway.retrieve_intent(intent_id)["status"])
+        except StripeRefused as unknown:
+            if unknown.stripe_code == "resource_missing":
+                return "missing"
+            raise
+        if status == "canceled":
+            return status
+        sentence = _NOT_POSSIBLE.get(status, f"Stripe does not cancel it: {refusal.detail}")
+        raise Refused(sentence, code="state_conflict", status=409) from refusal

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import dramatiq
+from dramatiq.middleware import CurrentMessage
 
 from shared import queue
 from shared.errors import Refused, Transient
+from shared.stripe_timing import CALL_SECONDS_MAX
 from workers import (
     delivery,
     events,
@@ -28,8 +30,8 @@ from workers import (
 from workers.app import App
 
 SECOND_MS = 1_000
-# A Stripe call lasts at most 90 seconds (three tries of 5 + 25), and a charge makes up to four.
-STRIPE_LIMIT_MS = 400 * SECOND_MS
+# A charge makes up to four calls of Stripe.
+STRIPE_LIMIT_MS = (4 * CALL_SECONDS_MAX + 40) * SECOND_MS
 FAULT_RETRIES_MAX = 3
 
 Job = Callable[..., None]
@@ -40,6 +42,7 @@ def declare(app: App) -> dict[str, dramatiq.Actor[..., None]]:
     broker = app.broker
     dramatiq.set_encoder(middleware.ForgivingEncoder())
     broker.add_middleware(middleware.JobContext())
+    broker.add_middleware(CurrentMessage())  # whose message holds a lease: workers.topups
     stripe_row = {"max_retries": 2, "min_backoff": 2 * SECOND_MS, "max_backoff": 15 * SECOND_MS}
     jobs: list[tuple[str, Job, dict[str, Any]]] = [
         (queue.CHECK_THRESHOLD, topups.check_threshold, {**stripe_row, "time_limit": STRIPE_LIMIT_MS}),

@@ -93,7 +93,7 @@ def _payment_intent(app: App, subject: StripeData) -> End:
     intent = app.gateway.retrieve_intent(subject["id"])
     if payment["topup_id"] is not None and intent.get("status") != "succeeded":
         # The charging actor alone decides what a decline or a cancellation means for the next charge.
-        app.queue.hint(queue.CHARGE_TOPUP, payment["topup_id"])
+        app.queue.hint(queue.CHARGE_TOPUP, payment["topup_id"], True)
         return "done", "left_to_the_top_up"
     # Whoever pays a purchase may try another card, until it is closed.
     return _end(purchases.judge_intent(app, payment, intent, retry_possible=payment["topup_id"] is None))

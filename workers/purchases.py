@@ -9,7 +9,7 @@ from shared import queue, stripe_notes
 from shared.errors import StripeUnavailable
 from shared.models import Payment, Settlement
 from shared.stripe_client import StripeBusy, StripeRefused
-from shared.stripe_facts import StripeData, facts_of_intent
+from shared.stripe_facts import StripeData, facts_of_intent, facts_of_session
 from workers.app import App
 
 log = logging.getLogger(__name__)
@@ -38,17 +38,22 @@ def follow_settlement(app: App, payment_id: str, settlement: Settlement) -> Verd
 def judge_session(app: App, payment: Payment, session: StripeData) -> Verdict:
     """Books what a retrieved Checkout Session says.
 
-    Only payment_status paid grants: it may be complete and unpaid for days (docs.stripe.com/checkout).
+    Only payment_status paid grants: it may be complete and unpaid for days (docs.stripe.com/checkout). Or
+    no_payment_required, which a promotion code of 100 % leads to: the package is granted for nothing, once.
     """
     intent = session.get("payment_intent")
     oddity = _oddity(payment, session)
     if oddity is not None:
         return "parked", oddity
     if session.get("payment_status") == "paid" and isinstance(intent, dict):
-        return settle(app, payment["id"], facts_of_intent(intent, checkout_session=session["id"]))
+        return settle(app, payment["id"], facts_of_session(session))
+    if session.get("payment_status") == "no_payment_required" and session.get("status") == "complete":
+        return settle(app, payment["id"], facts_of_session(session))
     if session.get("status") == "expired":
         return _close(app, payment, "canceled", "checkout_expired")
     if session.get("status") == "complete" and isinstance(intent, dict):
+        if intent.get("status") == "succeeded":
+            return settle(app, payment["id"], facts_of_session(session))
         return judge_intent(app, payment, intent, retry_possible=False)
     return "open", None
 
@@ -57,7 +62,7 @@ def judge_intent(app: App, payment: Payment, intent: StripeData, *, retry_possib
     """Books what a retrieved PaymentIntent says. retry_possible: the payer may still try another card."""
     status = intent.get("status")
     if status == "succeeded":
-        return settle(app, payment["id"], facts_of_intent(intent))
+        return _settle_intent(app, payment, intent)
     if status == "processing":
         return _close(app, payment, "processing", None)
     if status == "canceled":
@@ -71,10 +76,19 @@ def judge_intent(app: App, payment: Payment, intent: StripeData, *, retry_possib
     return "open", None
 
 
+def _settle_intent(app: App, payment: Payment, intent: StripeData) -> Verdict:
+    """By the PaymentIntent alone, unless promotion codes may have lowered it: what they took off, only its Session says."""
+    if payment["allow_promotion_codes"] and intent.get("amount_received") != payment["amount"]:
+        session = app.gateway.session_of_intent(intent["id"])
+        if session is not None:
+            return judge_session(app, payment, session)
+    return settle(app, payment["id"], facts_of_intent(intent))
+
+
 def _oddity(payment: Payment, session: StripeData) -> str | None:
     if payment["stripe_checkout_session_id"] not in (None, session["id"]):
         return "session_of_another_purchase"
-    if session.get("payment_status") == "no_payment_required":
+    if session.get("payment_status") == "no_payment_required" and not payment["allow_promotion_codes"]:
         return "no_payment_required"
     if session.get("payment_status") == "paid" and not isinstance(session.get("payment_intent"), dict):
         return "paid_without_payment_intent"
@@ -122,6 +136,10 @@ def check_payment(app: App, payment_id: str) -> None:
             return  # as due as before: an operator has asked, and the sweep asks on
         verdict, reason = "open", error.code
     except StripeRefused as error:
+        if payment["topup_id"] is not None:  # its actor alone decides what that means
+            app.queue.hint(queue.CHARGE_TOPUP, payment["topup_id"], True)
+            app.ledger.postpone_payment_check(payment_id)
+            return
         log.exception(
             "Stripe does not know a payment", extra={"payment": payment_id, "code": error.stripe_code}
         )
@@ -164,7 +182,7 @@ def _look_at_topup(app: App, payment: Payment, topup_id: str) -> Verdict:
         intent = app.gateway.retrieve_intent(payment["stripe_payment_intent_id"])
         if intent.get("status") == "succeeded":
             return settle(app, payment["id"], facts_of_intent(intent))
-    app.queue.hint(queue.CHARGE_TOPUP, topup_id)
+    app.queue.hint(queue.CHARGE_TOPUP, topup_id, True)
     return "open", "topup"
 
 

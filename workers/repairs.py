@@ -100,7 +100,7 @@ def _follow_payment(app: App, payment: Payment, intent: StripeData, reason: str)
     if reason == "reversals_behind":
         return _reversal_reason(reversals.follow_intent(app, intent["id"]))
     if payment["topup_id"] is not None and intent.get("status") != "succeeded":
-        app.queue.hint(queue.CHARGE_TOPUP, payment["topup_id"])
+        app.queue.hint(queue.CHARGE_TOPUP, payment["topup_id"], True)
         return None
     outcome, why = purchases.judge_intent(app, payment, intent, retry_possible=True)
     return why if outcome == "parked" else None

@@ -7,6 +7,7 @@ from typing import Any
 from shared.db import Json
 from shared.ledger.calls import Calls
 from shared.models import OpenTopup, Payment, Reversal, Settlement, Topup, Verdict
+from shared.stripe_timing import LEASE_SECONDS
 
 
 class PaymentCalls(Calls):
@@ -153,21 +154,45 @@ class PaymentCalls(Calls):
         """The governor: opens the account's one charge if threshold, consent, caps and back-off allow it."""
         return self._call("open_topup", p_account_id=account_id, p_topup_id=topup_id, p_payment_id=payment_id)
 
-    def claim_topup(self, topup_id: str) -> Topup | None:
-        """Leases a top-up to this worker; None when it is finished or leased."""
-        return self._call("claim_topup", p_topup_id=topup_id)
+    def claim_topup(
+        self,
+        topup_id: str,
+        *,
+        claimant: str | None = None,
+        force: bool = False,
+        lease_seconds: int = LEASE_SECONDS,
+    ) -> Topup | None:
+        """Leases a live top-up to this worker; None when it is finished, leased, or not due. force: also before it is due.
+        claimant: the broker's message, whose own former lease does not count.
+        """
+        return self._call(
+            "claim_topup",
+            p_topup_id=topup_id,
+            p_lease_seconds=lease_seconds,
+            p_claimant=claimant,
+            p_force=force,
+        )
 
     def attach_topup_intent(self, topup_id: str, payment_intent_id: str) -> None:
         """Stores the PaymentIntent before it is confirmed: until here no money can have moved."""
-        self._call("attach_topup_intent", p_topup_id=topup_id, p_payment_intent_id=payment_intent_id)
+        self._call(
+            "attach_topup_intent",
+            p_topup_id=topup_id,
+            p_payment_intent_id=payment_intent_id,
+            p_lease_seconds=LEASE_SECONDS,
+        )
 
     def begin_topup_charge(self, topup_id: str) -> Verdict:
-        """Looks once more, under the account's lock, whether a charge is wanted, allowed and needed."""
-        return self._call("begin_topup_charge", p_topup_id=topup_id)
+        """Looks once more, under the account's lock, whether a charge is wanted, allowed and needed. Without go the top-up
+        is canceled, or canceling if it was sent before.
+        """
+        return self._call("begin_topup_charge", p_topup_id=topup_id, p_lease_seconds=LEASE_SECONDS)
 
     def finish_topup(self, topup_id: str, state: str, facts: dict[str, Any]) -> dict[str, Any]:
-        """declined, action_required, unknown, processing or canceled. facts: decline_code, advice_code, reason.
-        A succeeded charge goes through settle_payment. Answers state, paused_reason, topup_due.
+        """declined, action_required, unknown, processing, canceling or canceled. facts: decline_code, advice_code, reason,
+        intent_status (Stripe's word, without which what was sent is not canceled), ends_as and lease_seconds (of canceling).
+        A succeeded charge goes through settle_payment. Answers state, paused_reason, topup_due. Refused: invalid_value,
+        not_found, state_conflict (workers/topup_steps.py: TRANSITIONS).
         """
         return self._call("finish_topup", p_topup_id=topup_id, p_state=state, p_facts=Json(facts))
 

@@ -21,8 +21,7 @@ begin
          topup_due_at = case
            when not v_settings.enabled then null
            when v_settings.paused_reason is not null or b.status = 'paused' or exists (
-             select from billing.topups t where t.account_id = p_account_id
-                and t.state in ('open', 'processing', 'unknown', 'action_required')) then 'infinity'::timestamptz
+             select from billing.topups t where t.account_id = p_account_id and t.dead_at is null) then 'infinity'::timestamptz
            when b.balance - b.held > v_settings.threshold or b.topup_cause is null then null
            else greatest(now(), coalesce(v_settings.next_attempt_at, '-infinity')) end,
          topup_cause = case when v_settings.enabled and b.balance - b.held <= v_settings.threshold then b.topup_cause end

@@ -26,7 +26,8 @@ begin
         'draws', coalesce((select jsonb_agg(jsonb_build_object('lot_id', d.lot_id, 'credits', d.amount, 'kind', l.kind) order by d.place)
                              from unnest(t.draws) with ordinality d (lot_id, amount, place)
                              join billing.credit_lots l on l.account_id = p_account_id and l.id = d.lot_id), '[]'),
-        'payment', (select jsonb_build_object('id', p.id, 'amount', p.amount, 'currency', p.currency, 'receipt_url', p.receipt_url)
+        'payment', (select jsonb_build_object('id', p.id, 'amount', p.amount, 'discount', p.discount,
+                      'currency', p.currency, 'receipt_url', p.receipt_url)
                       from billing.payments p
                      where t.source_kind = 'payment' and p.id = t.source_id and p.account_id = p_account_id),
         'invoice', (select jsonb_build_object('id', i.id, 'number', i.number, 'plan', n.name, 'amount', g.amount,

@@ -10,8 +10,8 @@ begin
   update billing.payments
      set status = case p_topup.state when 'declined' then 'failed' when 'canceled' then 'canceled' else 'processing' end,
          reason = coalesce(p_topup.decline_code, p_topup.reason)
-   where id = p_topup.payment_id;
-  if p_topup.state in ('unknown', 'processing') then
+   where id = p_topup.payment_id and status not in ('succeeded', 'parked');
+  if p_topup.state in ('unknown', 'processing', 'canceling') then
     return;
   end if;
 
@@ -36,7 +36,7 @@ begin
   elsif p_topup.state = 'action_required' then
     v_pause := 'authentication_required';
     perform billing._notify(p_topup.account_id, 'topup.action_required', p_topup.id, billing._topup_json(p_topup));
-  elsif p_topup.reason in ('payment_method_unusable', 'customer_deleted', 'authentication_expired', 'stripe_refused',
+  elsif p_topup.reason in ('payment_method_unusable', 'customer_deleted', 'authentication_expired', 'stripe_refused', 'intent_missing',
       -- somebody canceled it at Stripe: charging again at once would undo that decision
       'canceled_at_stripe', 'requested_by_customer', 'duplicate', 'fraudulent') then
     v_pause := p_topup.reason;

@@ -1,5 +1,6 @@
 -- Pauses auto top-up when the whole of a payment or invoice has been refunded: whoever gave the money back, or asked for it,
--- does not want the card charged again before a person says so. A part of it only waits for the next spend.
+-- does not want the card charged again before a person says so. A part of it only waits for the next spend. It takes the
+-- place of a pause that another card would end.
 -- Internal: the caller holds the account's lock, has mirrored the refunds, and arms afterwards.
 create or replace function billing._pause_refunded(p_paid billing.reversible)
   returns void
@@ -11,7 +12,7 @@ begin
     return;
   end if;
   update billing.auto_topup_settings set paused_reason = 'refunded'
-   where account_id = p_paid.account_id and enabled and paused_reason is null;
+   where account_id = p_paid.account_id and enabled and (paused_reason is null or billing._is_card_pause(paused_reason));
   if found then
     perform billing._notify(p_paid.account_id, 'topup.paused',
       concat_ws(':', coalesce(p_paid.payment_id, p_paid.invoice_id), 'refunded', extract(epoch from now())),

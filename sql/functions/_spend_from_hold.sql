@@ -12,7 +12,7 @@ declare
   v_answer   jsonb := billing._spend_replay(p_account_id, v_event_id, p_fingerprint);
   v_event    jsonb;
   v_subjects text[];
-  v_txn      bigint := nextval('billing.credit_transactions_id_seq');
+  v_txn      bigint;
   v_delta    bigint;
   v_due      boolean := false;
 begin
@@ -31,6 +31,7 @@ begin
   if v_balance.next_expiry_at <= now() then
     perform billing._expire_account_lots(p_account_id);
   end if;
+  v_txn := nextval('billing.credit_transactions_id_seq'); -- after the entries of what has expired
   perform billing._require_room(p_account_id, v_hold_id, p_credits);
   select billing._hold_attributes(h) || p_event into v_event
     from billing.credit_holds h where h.account_id = p_account_id and h.id = v_hold_id;

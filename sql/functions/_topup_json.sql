@@ -7,6 +7,6 @@ create or replace function billing._topup_json(p_topup billing.topups)
     'stripe_customer_id', p_topup.stripe_customer_id, 'payment_method', p_topup.payment_method,
     'stripe_payment_intent_id', p_topup.stripe_payment_intent_id, 'confirming', p_topup.confirming_at is not null,
     'age_seconds', floor(extract(epoch from now() - p_topup.created_at))::bigint, 'reason', p_topup.reason,
-    'decline_code', p_topup.decline_code, 'created_at', p_topup.created_at, 'finished_at', p_topup.finished_at)
+    'decline_code', p_topup.decline_code, 'advice_code', p_topup.advice_code, 'ends_as', p_topup.ends_as, 'created_at', p_topup.created_at, 'finished_at', p_topup.finished_at)
   from billing.payments p where p.id = p_topup.payment_id;
 $$;

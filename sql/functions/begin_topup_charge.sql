@@ -1,8 +1,9 @@
 -- The last look before money moves, under the account's lock: still allowed, still needed, still the same card?
--- If not, the top-up is canceled and nothing is confirmed. If so, confirming_at is committed before the call leaves.
+-- If so, confirming_at is committed before the call leaves. If not, a top-up that was never sent is canceled at once; one
+-- that was sent before goes to canceling, and is live until Stripe has canceled it: that first call may still charge.
 -- A repeat looks again: the caller has just read that its PaymentIntent is still unconfirmed.
 -- Callers: service. Raises RF009 not_found.
-create or replace function billing.begin_topup_charge(p_topup_id text)
+create or replace function billing.begin_topup_charge(p_topup_id text, p_lease_seconds integer default 100)
   returns jsonb
   language plpgsql volatile security definer set search_path = '' as $$
 declare
@@ -16,7 +17,7 @@ begin
   end if;
   v_balance := billing._lock_account(v_topup.account_id);
   select * into v_topup from billing.topups where id = p_topup_id for update;
-  if v_topup.state not in ('open', 'processing', 'unknown') then
+  if v_topup.dead_at is not null or v_topup.state not in ('open', 'processing', 'unknown') then
     return jsonb_build_object('go', false, 'reason', v_topup.state);
   end if;
   select case
@@ -31,10 +32,12 @@ begin
     from billing.auto_topup_settings s join billing.customers c using (account_id)
    where s.account_id = v_topup.account_id;
   if v_reason is not null then
-    perform billing.finish_topup(p_topup_id, 'canceled', jsonb_build_object('reason', v_reason));
+    perform billing.finish_topup(p_topup_id, case when v_topup.confirming_at is null then 'canceled' else 'canceling' end,
+      jsonb_build_object('reason', v_reason, 'lease_seconds', p_lease_seconds));
     return jsonb_build_object('go', false, 'reason', v_reason);
   end if;
-  update billing.topups set state = 'processing', confirming_at = coalesce(confirming_at, now()), next_attempt_at = now() + interval '10 seconds'
+  update billing.topups set state = 'processing', confirming_at = coalesce(confirming_at, now()),
+         next_attempt_at = now() + make_interval(secs => p_lease_seconds)
    where id = p_topup_id;
   update billing.payments set status = 'processing' where id = v_topup.payment_id;
   return jsonb_build_object('go', true, 'reason', null);

@@ -8,7 +8,7 @@ create or replace function billing.due_work(p_limit integer)
     'accounts', coalesce((select jsonb_agg(account_id) from (select account_id from billing.credit_balances
         where topup_due_at <= now() and topup_due_at < 'infinity' order by topup_due_at limit p_limit) b), '[]'),
     'topups', coalesce((select jsonb_agg(id) from (select id from billing.topups
-        where state in ('open', 'processing', 'unknown', 'action_required') and next_attempt_at <= now()
+        where dead_at is null and next_attempt_at <= now()
         order by next_attempt_at limit p_limit) t), '[]'),
     'payments', coalesce((select jsonb_agg(id) from (select id from billing.payments
         where next_check_at <= now() and next_check_at < 'infinity' order by next_check_at limit p_limit) p), '[]'),

@@ -14,7 +14,7 @@ begin
   select * into v_settings from billing.auto_topup_settings where account_id = p_account_id;
   select to_jsonb(s) into v_spent from billing._topup_spent(p_account_id, v_settings.currency) s;
   select billing._topup_json(t) into v_open from billing.topups t
-   where t.account_id = p_account_id and t.state in ('open', 'processing', 'unknown', 'action_required');
+   where t.account_id = p_account_id and t.dead_at is null;
   select jsonb_build_object('actor', c.actor, 'at', c.created_at, 'text_version', c.text_version) into v_consent
     from billing.auto_topup_consents c
    where c.account_id = p_account_id and c.enabled and coalesce(v_settings.enabled, false) order by c.id desc limit 1;

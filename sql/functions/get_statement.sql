@@ -12,6 +12,7 @@ declare
   v_closing bigint;
   v_kinds   jsonb;
   v_lots    jsonb;
+  v_paid    jsonb;
 begin
   if p_month is null or extract(day from p_month) <> 1 then
     raise exception using errcode = 'RF008', message = 'A month is named by its first day.';
@@ -36,9 +37,15 @@ begin
             from billing.credit_transactions t cross join lateral unnest(t.draws) w
            where t.account_id = p_account_id and t.created_at < v_end group by w.lot_id) m on m.lot_id = l.id
    where l.account_id = p_account_id and (m.moved or m.opening <> 0);
+  -- Currency by currency: amounts of two are never added.
+  select coalesce(jsonb_agg(to_jsonb(c) order by c.currency, c.kind), '[]') into v_paid
+    from (select p.purpose as kind, p.currency::text, count(*) as payments, sum(p.amount) as charged, sum(p.discount) as discount
+            from billing.credit_transactions t join billing.payments p on p.id = t.source_id
+           where t.account_id = p_account_id and t.created_at >= v_start and t.created_at < v_end
+             and t.source_kind = 'payment' and t.kind in ('purchase', 'topup') group by 1, 2) c;
   return jsonb_build_object('account_id', p_account_id, 'account_name', v_account->'name', 'month', to_char(p_month, 'YYYY-MM'),
     'starts_at', v_start, 'ends_at', v_end, 'is_final', v_end <= now(), 'opening', v_opening, 'closing', v_closing,
-    'net', v_closing - v_opening, 'kinds', v_kinds, 'lots', v_lots,
+    'net', v_closing - v_opening, 'kinds', v_kinds, 'lots', v_lots, 'paid', v_paid,
     -- Lots hold no debt: what is not in them is below zero.
     'debt_opening', greatest(0, -v_opening), 'debt_closing', greatest(0, -v_closing));
 end $$;

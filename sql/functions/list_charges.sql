@@ -33,7 +33,7 @@ begin
         union all
         (select i.occurred_at, i.id, jsonb_build_object('id', i.id, 'kind', 'invoice', 'status', i.status, 'reason',
               i.billing_reason, 'number', i.number, 'amount', case when i.status = 'paid' then i.amount_paid else i.amount_due end,
-              'currency', i.currency, 'credits', (select sum(g.credits) from billing.subscription_grants g where g.invoice_id = i.id),
+              'discount', 0, 'currency', i.currency, 'credits', (select sum(g.credits) from billing.subscription_grants g where g.invoice_id = i.id),
               'receipt_url', null, 'hosted_url', i.hosted_url, 'pdf_url', i.pdf_url, 'action_required', false,
               'created_at', i.occurred_at, 'paid_at', null)
            from billing.invoices i

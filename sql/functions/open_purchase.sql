@@ -6,20 +6,24 @@ create or replace function billing.open_purchase(
   language plpgsql volatile security definer set search_path = '' as $$
 declare
   v_quote jsonb;
+  v_wait  integer;
 begin
   perform billing._lock_account(p_account_id);
   if not exists (select from billing.payments where id = p_payment_id and account_id = p_account_id) then
-    -- A person would pay twice for one shortage; the charge under way is over within seconds.
-    if exists (select from billing.topups where account_id = p_account_id and state in ('open', 'processing', 'unknown')) then
-      raise exception using errcode = 'RF011',
-        message = 'An automatic top-up is being charged right now. Wait a few seconds, then look at the balance again.';
+    -- A person would pay twice for one shortage; the charge under way is mostly over within seconds.
+    v_wait := ceil(extract(epoch from billing._topup_in_flight(p_account_id) - now()));
+    if v_wait is not null then
+      raise exception using errcode = 'RF011', detail = jsonb_build_object('retry_after', v_wait)::text,
+        message = format('An automatic top-up is being charged right now. Look at the balance again in a few seconds; if the'
+          ' credits have not come, you can buy in %s seconds.', v_wait);
     end if;
     v_quote := billing.quote_purchase(p_account_id, p_package_id, p_quantity);
     insert into billing.payments
       (id, account_id, purpose, package_id, quantity, credits, amount, net_amount, lines, currency, stripe_customer_id,
-       next_check_at)
+       allow_promotion_codes, next_check_at)
     values (p_payment_id, p_account_id, 'purchase', p_package_id, p_quantity, (v_quote->>'credits')::bigint,
       (v_quote->>'amount')::bigint, (v_quote->>'net_amount')::bigint, v_quote->'lines', v_quote->>'currency', p_customer_id,
+      (select k.allow_promotion_codes from billing.credit_packages k where k.id = p_package_id),
       now() + interval '10 minutes'); -- by then it has its Session, or nobody will pay it
   end if;
   return (select billing._payment_json(p) from billing.payments p where p.id = p_payment_id);

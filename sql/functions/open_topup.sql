@@ -1,5 +1,5 @@
--- The governor: opens the account's one charge if a spend asks for it and consent, threshold, caps and back-off allow it; its parameters are frozen
--- in a payments and a topups row. Otherwise answers why not, and when to look again; with reason open_topup, which one is
+-- The governor: opens the account's one charge if a spend asks for it and consent, threshold, caps and back-off allow it;
+-- its parameters are frozen in a payments and a topups row. Otherwise answers why not, and when to look again; with reason open_topup, which one is
 -- open: its worker may have died, and whoever asks can take it up.
 -- Callers: service. Idempotent by p_topup_id; at most one open charge an account (topups_one_open).
 -- Raises RF001 unknown_account.
@@ -20,7 +20,7 @@ begin
   select * into v_settings from billing.auto_topup_settings where account_id = p_account_id;
   select * into v_customer from billing.customers where account_id = p_account_id;
   select id into v_open from billing.topups
-   where account_id = p_account_id and state in ('open', 'processing', 'unknown', 'action_required');
+   where account_id = p_account_id and dead_at is null;
   v_reason := case
     when v_open is not null then 'open_topup'
     when not coalesce(v_settings.enabled, false) then 'off'

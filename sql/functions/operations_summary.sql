@@ -10,7 +10,7 @@ create or replace function billing.operations_summary()
     'payments_parked', (select count(*) from billing.payments where status = 'parked' and closed_at is null),
     'usage_parked', (select count(*) from billing.parked_usage where resolved_at is null),
     'topups_open', (select jsonb_object_agg(s.state, (select count(*) from billing.topups t where t.state = s.state))
-                      from (values ('open'), ('processing'), ('unknown'), ('action_required')) s (state)),
+                      from (values ('open'), ('processing'), ('unknown'), ('action_required'), ('canceling')) s (state)),
     'topups_paused', (select count(*) from billing.auto_topup_settings where enabled and paused_reason is not null),
     'holds_open', (select count(*) from billing.credit_holds where state = 'open'),
     'holds_overdue', (select count(*) from billing.credit_holds where state = 'open' and expires_at <= now()),

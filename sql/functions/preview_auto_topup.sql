@@ -36,7 +36,7 @@ begin
   -- The order of open_topup.
   v_outcome := case
     when exists (select from billing.topups t where t.account_id = p_account_id
-                  and (t.state in ('open', 'processing', 'unknown') or t.state = 'action_required' and v_before.account_id is not null))
+                  and t.dead_at is null and (t.state <> 'action_required' or v_before.account_id is not null))
       then 'open_topup'
     when nullif(v_before.paused_reason, 'package_unavailable') is not null then 'paused'
     when v_balance.status = 'paused' then 'account_paused'

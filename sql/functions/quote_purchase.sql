@@ -31,5 +31,6 @@ begin
      and (p.status not in ('open', 'processing') or (j.facts->>'overdue')::boolean or p.amount <> billing._lines_total(v_lines));
   return jsonb_build_object('package_id', p_package_id, 'name', v_package.name, 'quantity', p_quantity,
     'credits', v_package.credits * p_quantity, 'net_amount', v_package.amount * p_quantity,
-    'amount', billing._lines_total(v_lines), 'currency', v_package.currency, 'lines', v_lines, 'round', v_round);
+    'amount', billing._lines_total(v_lines), 'currency', v_package.currency, 'lines', v_lines, 'round', v_round,
+    'allow_promotion_codes', v_package.allow_promotion_codes);
 end $$;

@@ -41,7 +41,9 @@ begin
          paid_at = coalesce(to_timestamp((p_facts->>'occurred_at')::double precision), now())
    where id = p_payment_id
   returning * into v_payment;
-  update billing.topups set state = 'succeeded', reason = null, finished_at = now() where payment_id = p_payment_id;
+  v_payment := billing._take_off(v_payment, (p_facts->>'discount')::bigint);
+  update billing.topups set state = 'succeeded', reason = null, ends_as = null, finished_at = now(), dead_at = now()
+   where payment_id = p_payment_id;
   if v_payment.purpose = 'purchase' then
     perform billing._keep_card(v_payment.account_id, p_facts);
   end if;

@@ -95,6 +95,20 @@ def test_what_is_written_is_read_back_exactly(currency: str, amount: int) -> Non
     assert money.from_text(money.to_text(amount, currency), currency) == amount
 
 
+@pytest.mark.parametrize(
+    ("amount", "currency", "text"),
+    [
+        (123450, "usd", "1234.50"),
+        (9200, "kwd", "9.200"),
+        (0, "kwd", "0.000"),
+        (1050, "jpy", "1050"),
+        (5, "usd", "0.05"),
+    ],
+)
+def test_files_have_plain_decimals(amount: int, currency: str, text: str) -> None:
+    assert money.to_decimal(amount, currency) == text
+
+
 def test_decimals_are_stripes_where_cldr_differs() -> None:
     zero = "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf"
     assert {code for code, row in CURRENCIES.items() if row.decimals == 0} == set(zero.split())

@@ -30,7 +30,8 @@ READABLE = {
     "invoices": "id account_id status amount_due amount_paid currency hosted_url pdf_url period_start period_end"
     " occurred_at number billing_reason subscription_id",
     "payment_methods": "id account_id brand last4 exp_month exp_year is_attached created_at",
-    "payments": "id account_id purpose package_id quantity credits amount currency status receipt_url created_at paid_at"
+    "payments": "id account_id purpose package_id quantity credits amount discount currency status receipt_url created_at"
+    " paid_at"
     " refunded_credits disputed_credits",
     "subscription_plans": "id name credits_per_cycle amount currency billing_interval active sort_order credits_expire"
     " rollover_cap",

@@ -192,6 +192,7 @@ def test_a_decline_and_what_follows_from_it(over: Books, who: str) -> None:
     over.enable(who)
     over.use(95, account=who)
     over.ledger.open_topup(who, f"t_{who}", f"p_{who}")
+    assert over.ledger.begin_topup_charge(f"t_{who}")["go"]
     over.decline(f"t_{who}", "stolen_card")
     seen = over.ledger.get_auto_topup(who)
     assert (seen["paused_reason"], seen["declines"], seen["open_topup"]) == ("card_declined", 1, None)

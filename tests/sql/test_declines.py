@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from shared.stripe_timing import LEASE_SECONDS
 from tests.sql.books import CREDIT, Books
 
 
@@ -104,7 +105,11 @@ def test_the_queue_of_the_workers_sees_a_charge_once_and_again_after_its_lease(b
     answers = books.together(10, lambda _: books.ledger.claim_topup(topup))
     assert len([answer for answer in answers if answer is not None]) == 1
     assert books.ledger.claim_topup(topup) is None
+    books.age(f"{LEASE_SECONDS - 10} seconds")
+    assert books.ledger.due_work(10)["topups"] == []
+    assert books.ledger.claim_topup(topup) is None
     books.age("11 seconds")
+    assert books.ledger.due_work(10)["topups"] == [topup]
     assert books.ledger.claim_topup(topup)
     books.ledger.release_topup(topup, "rate_limited", 5)
     assert books.ledger.claim_topup(topup) is None
@@ -163,7 +168,8 @@ def test_a_charge_that_needs_the_holder_waits_for_the_holder_alone(books: Books)
     assert books.settings()["declines"] == 0
     with books.nothing_moves():
         books.ledger.finish_topup(topup, "action_required", {})
-        books.ledger.finish_topup(topup, "declined", {"decline_code": "insufficient_funds"})
+        with books.refused("state_conflict"):
+            books.ledger.finish_topup(topup, "declined", {"decline_code": "insufficient_funds"})
     books.settle(str(books.topup(topup)["payment_id"]))
     assert books.settings()["paused_reason"] is None
     assert books.balance() == 105

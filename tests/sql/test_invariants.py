@@ -93,6 +93,17 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         ),
         set(),
     ),
+    "check_one_live_charge": (
+        (
+            "drop index billing.topups_one_open;"
+            " insert into billing.payments (id, account_id, purpose, credits, amount, currency, status)"
+            " select 'live' || n, 'a', 'topup', 1, 1, 'usd', 'processing' from generate_series(1, 2) n;"
+            " insert into billing.topups"
+            " (id, account_id, payment_id, state, stripe_customer_id, payment_method, confirming_at)"
+            " select 'live' || n, 'a', 'live' || n, 'unknown', 'cus_a', 'pm_1', now() from generate_series(1, 2) n"
+        ),
+        set(),
+    ),
     "check_events_stuck": (
         (
             "insert into billing.stripe_events (id, type, livemode, payload, received_at)"

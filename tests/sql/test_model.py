@@ -302,7 +302,9 @@ class Bookkeeping(RuleBasedStateMachine):
             assert wanted is not None
             self.model["a"].grant(Lot(f"payment:{row['payment_id']}", wanted, paid=True))
         elif outcome == "canceled":
-            self.books.ledger.finish_topup(row["id"], "canceled", {"reason": "stripe_refused"})
+            self.books.ledger.finish_topup(
+                row["id"], "canceled", {"reason": "stripe_refused", "intent_status": "canceled"}
+            )
         else:
             self.books.decline(row["id"], "insufficient_funds" if outcome == "declined" else "stolen_card")
 

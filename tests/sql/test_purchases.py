@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from shared.errors import Refused
 from tests.sql.books import CREDIT, Books
 
 
@@ -78,6 +79,47 @@ def test_nobody_buys_while_an_automatic_charge_is_under_way(books: Books, state:
         books.ledger.finish_topup(topup, "unknown", {})
     with books.refused("topup_in_flight"):
         books.buy()
+
+
+def test_the_refusal_says_how_long_to_wait_and_that_is_true(books: Books) -> None:
+    books.enable()
+    books.use(45)
+    books.charge()
+    books.age("30 seconds")
+    with pytest.raises(Refused) as refused:
+        books.buy()
+    wait = refused.value.extra["retry_after"]
+    assert wait in (90, 89)
+    assert f"in {wait} seconds" in refused.value.detail
+    books.age(f"{wait - 2} seconds")
+    with books.refused("topup_in_flight"):
+        books.buy()
+    books.age("3 seconds")
+    assert books.buy()
+
+
+@pytest.mark.parametrize("state", ["open", "processing", "unknown", "canceling"])
+@pytest.mark.parametrize("age", ["2 minutes", "1 hour", "5 days", "14 days"])
+def test_a_charge_that_takes_longer_keeps_nobody_from_buying(books: Books, state: str, age: str) -> None:
+    """A bank debit takes days, an outage of Stripe hours; the account may still buy, and is charged once for one need."""
+    books.enable()
+    books.use(45)
+    topup = str(books.ask()["topup_id"]) if state == "open" else books.charge()
+    if state in ("unknown", "canceling"):
+        books.ledger.finish_topup(topup, state, {})
+    books.age(age)
+    bought = books.buy()
+    assert books.ask()["reason"] == "open_topup"
+    books.settle(bought)
+    assert books.balance() == 105
+    with books.refused("insufficient_credits") as refused:
+        books.spend(200)
+    assert refused.value.extra["topup"] == "waiting"
+    books.use(100)
+    assert books.ask()["reason"] == "open_topup"
+    assert books.settle(str(books.topup(topup)["payment_id"]))["outcome"] == "granted"
+    assert books.balance() == 105
+    books.assert_sound()
 
 
 def test_a_charge_that_waits_for_a_person_does_not_keep_the_person_from_buying(books: Books) -> None:

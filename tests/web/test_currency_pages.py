@@ -82,8 +82,11 @@ def test_a_price_reads_the_same_on_each_page_and_at_checkout(
         "ops account": operator.get("/ops/accounts/acme").text,
         "cli payments": run(app, "payments", "list").output,
         "cli revenue": run(app, "revenue").output,
+        "statement": owner.get("/billing/statement").text,
     }
     assert [name for name, text in seen.items() if price not in text] == []
+    plain = price.split(maxsplit=1)[0].replace(",", "")
+    assert f",{plain},0" in owner.get("/billing/statement.csv").text
 
 
 @pytest.mark.parametrize(("currency", "amount", "price", "cap"), EVERY)
@@ -177,3 +180,29 @@ def test_the_currency_of_auto_topup_is_chosen_where_there_are_several(
     fields |= {"cap_day": "$100.00", "cap_month": "$500.00"}
     assert owner.post("/billing/auto-topup", **fields, currency="usd").status_code == 303
     assert ledger.get_auto_topup("acme")["caps"]["day"] == 10_000
+
+
+def test_a_discount_is_shown_wherever_the_payment_is(
+    owner: Browser, app: Flask, settings: Settings, ledger: Ledger, database: Database
+) -> None:
+    rows(database, "update billing.credit_packages set active = false returning 1")
+    sell(database, "only", 9200, "kwd")
+    rows(
+        database,
+        "update billing.credit_packages set allow_promotion_codes = true where id = 'only' returning 1",
+    )
+    owner.post("/billing/checkout", **KWD)
+    payment = ledger.list_payments("acme", 1, None)["data"][0]
+    facts = {"payment_intent": "pi_1", "customer": payment["stripe_customer_id"], "charge": "ch_1", "currency": "kwd",
+             "amount_received": 8280, "amount_total": 8280, "discount": 920}  # fmt: skip
+    assert ledger.settle_payment(payment["id"], facts)["outcome"] == "granted"
+    operator = enter(app, settings, OPERATOR)
+    pages = {
+        "payments": owner.get("/billing/payments").text,
+        "history": owner.get("/billing/history").text,
+        "statement": owner.get("/billing/statement").text,
+        "ops payment": operator.get(f"/ops/payments/{payment['id']}").text,
+    }
+    missing = [name for name, text in pages.items() if "0.920 KWD" not in text or "8.280 KWD" not in text]
+    assert missing == []
+    assert ",8.280,0.920,kwd" in owner.get("/billing/statement.csv").text

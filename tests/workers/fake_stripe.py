@@ -99,6 +99,19 @@ class FakeStripe(StripeGateway):
             "retrieve_session", session_id, None, lambda: self._known(self.sessions, session_id)
         )
 
+    def session_of_intent(self, intent_id: str) -> StripeData | None:
+        def find() -> StripeData | None:
+            return next(
+                (
+                    row
+                    for row in self.sessions.values()
+                    if (row["payment_intent"] or {}).get("id") == intent_id
+                ),
+                None,
+            )
+
+        return self._call("session_of_intent", intent_id, None, find)
+
     def expire_session(self, session_id: str) -> StripeData:
         def expire() -> StripeData:
             session = self._known(self.sessions, session_id)

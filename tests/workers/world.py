@@ -33,12 +33,14 @@ class NotingQueue(Queue):
     def __init__(self) -> None:
         super().__init__(StubBroker())
         self.sent: list[tuple[str, Any]] = []
+        self.messages: list[tuple[object, ...]] = []
         self.error: Exception | None = None
 
     def enqueue(self, actor: str, *args: object) -> None:
         if self.error is not None:
             raise self.error
         self.sent.append((actor, args[0] if args else None))
+        self.messages.append((actor, *args))
 
 
 @dataclasses.dataclass

@@ -57,6 +57,13 @@ class PaymentOut(Charged):
     package_id: str | None
     quantity: int
     credits: CreditsOut
+    discount: Annotated[
+        MoneyOut,
+        Field(
+            description="What promotion codes took off, known once it is paid. `total` is what was paid then, and `price`"
+            " the credits' share of it."
+        ),
+    ]
     status: str
     reason: str | None
     receipt_url: str | None
@@ -182,7 +189,11 @@ def payments(call: Call) -> Any:
     return {
         **page,
         "data": [
-            charged(row) | {"pay_url": pay_url(call.services.settings, row) if shown else None}
+            charged(row)
+            | {
+                "discount": {"amount": row["discount"], "currency": row["currency"]},
+                "pay_url": pay_url(call.services.settings, row) if shown else None,
+            }
             for row in page["data"]
         ],
     }

@@ -16,6 +16,9 @@ class Package(Charged):
     id: str
     name: str
     credits: CreditsOut
+    allow_promotion_codes: Annotated[
+        bool, Field(description="Checkout asks for a promotion code. A PaymentIntent takes none.")
+    ]
 
 
 class Packages(Answer):

@@ -50,6 +50,7 @@ class ChargeOut(Answer):
     reason: str | None
     number: str | None
     total: MoneyOut
+    discount: Annotated[MoneyOut, Field(description="What promotion codes took off, known once it is paid.")]
     credits: CreditsOut | None
     receipt_url: str | None
     hosted_url: str | None
@@ -100,4 +101,5 @@ def charges(call: Call) -> Any:
     settings, shown = call.services.settings, may_pay(call)
     return {**page, "data": [
         {**row, "total": {"amount": row["amount"], "currency": row["currency"]},
+         "discount": {"amount": row["discount"], "currency": row["currency"]},
          "pay_url": pay_url(settings, row) if shown else None} for row in page["data"]]}  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from flask import Response
 from pydantic import AfterValidator, Field
 
-from shared import credits
+from shared import credits, money
 from shared.ledger import Ledger
 from web.api.history import Lot
 from web.api.queries import AccountQuery, account_of
@@ -31,6 +31,9 @@ COLUMNS = (
     "source_kind",
     "source_id",
     "lots",
+    "charged",
+    "discount",
+    "currency",
 )
 _MONTH = re.compile(r"2\d{3}-(0[1-9]|1[0-2])", re.ASCII)
 # What a spreadsheet would take for a formula (owasp.org/www-community/attacks/CSV_Injection).
@@ -63,6 +66,16 @@ class KindTotal(Answer):
     net: CreditsOut
 
 
+class PaidTotal(Answer):
+    """What payments of one kind came to in one currency, in minor units: charged, after what promotion codes took off."""
+
+    kind: Literal["purchase", "topup"]
+    currency: str
+    payments: int
+    charged: int
+    discount: int
+
+
 class LotInMonth(Lot):
     """A lot, and what happened to it in the month: opening + filled - drawn - expired = closing."""
 
@@ -89,6 +102,7 @@ class Statement(Answer):
     debt_closing: CreditsOut
     kinds: list[KindTotal]
     lots: list[LotInMonth]
+    paid: Annotated[list[PaidTotal], Field(description="Payments whose credits were booked in the month.")]
 
 
 @Endpoint(
@@ -135,6 +149,12 @@ def csv_lines(ledger: Ledger, account_id: str, month: dt.date) -> Iterator[str]:
 
 def _cells(entry: dict[str, Any]) -> tuple[str, ...]:
     lots = " ".join(f"lot_{draw['lot_id']}:{credits.to_text(draw['credits'])}" for draw in entry["draws"])
+    paid = entry["paid"]
+    charged = (
+        [money.to_decimal(paid[name], paid["currency"]) for name in ("amount", "discount")]
+        if paid
+        else ["", ""]
+    )
     return (
         f"txn_{entry['id']}",
         entry["created_at"],
@@ -146,6 +166,8 @@ def _cells(entry: dict[str, Any]) -> tuple[str, ...]:
         entry["source_kind"],
         harmless(entry["source_id"]),
         lots,
+        *charged,
+        paid["currency"] if paid else "",
     )
 
 

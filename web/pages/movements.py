@@ -53,7 +53,10 @@ def _paid(row: dict[str, Any]) -> Explained:
     if paid is None:
         return Explained(what, None, [])
     receipt = [Link(paid["receipt_url"], "Receipt")] if paid["receipt_url"] else []
-    return Explained(what, f"{money.to_text(paid['amount'], paid['currency'])} paid", receipt)
+    said = f"{money.to_text(paid['amount'], paid['currency'])} paid"
+    if paid["discount"]:
+        said += f" after a discount of {money.to_text(paid['discount'], paid['currency'])}"
+    return Explained(what, said, receipt)
 
 
 def _subscribed(row: dict[str, Any]) -> Explained:
