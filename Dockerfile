@@ -2,7 +2,7 @@ FROM python:3.11-slim AS base
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /app
 COPY requirements.txt .
-RUN pip install -r requirements.txt && useradd --create-home --uid 10001 refill
+RUN pip install --require-hashes -r requirements.txt && useradd --create-home --uid 10001 refill
 COPY shared shared
 USER refill
 

@@ -7,7 +7,6 @@ be repeated with the same arguments, so a call whose answer was lost is repeated
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Callable
@@ -17,10 +16,21 @@ import httpx
 import psycopg
 from postgrest.exceptions import APIError
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from shared.errors import DatabaseUnavailable, RefillError, SettingsError, from_sqlstate
+from shared.db_errors import (
+    AWAY,
+    READ_ONLY,
+    TOO_LARGE,
+    ConflictError,
+    GoneError,
+    Reporter,
+    StaleError,
+    translate,
+)
+from shared.errors import DatabaseUnavailable, SettingsError
 from shared.settings import Settings
 from supabase import Client, ClientOptions, create_client
 
@@ -32,13 +42,10 @@ CONNECTION_WAIT_SECONDS = 5.0
 OUTAGE_WAIT_SECONDS = 0.25
 OUTAGE_MEMORY_SECONDS = 2.0
 
-# SQLSTATEs after which the same call may simply be made again: the transaction was rolled back by a conflict.
-CONFLICTS = frozenset({"40001", "40P01", "55P03"})
-# The server is going down or coming up, or has no room: classes 08 and 53, 57P01 to 57P03, PostgREST's lost connection.
-ABSENT = ("08", "53", "57P", "PGRST000", "PGRST001", "PGRST002", "PGRST003")
-
-# Values that the database refuses by their type, their form or a check of the table.
-INVALID = frozenset({"22003", "22007", "22008", "22021", "22023", "22P02", "22P05", "23502", "23514"})
+# How long a server may take to say, to a process that is asked whether it is ready, that it takes no changes.
+PROBE_SECONDS = 2
+# All of them are dropped when one sees a read-only server, at most that often: during an outage it would help nobody.
+DRAIN_SECONDS = 1.0
 
 
 class Json:
@@ -76,13 +83,20 @@ def connect(
 
 
 class PostgresDatabase:
-    """psycopg with a pool. Opens lazily, so that processes may start before PostgreSQL does."""
+    """psycopg with a pool. Opens lazily, so that processes may start before PostgreSQL does.
+
+    Connections go to a server that takes changes (libpq's target_session_attrs=read-write, unless the DSN says
+    otherwise): of several hosts to the primary, and after a failover never back to the former one.
+    """
 
     def __init__(
         self, dsn: str, *, pool_size: int = 8, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS
     ) -> None:
         self._statements: dict[tuple[str, tuple[str, ...]], bytes] = {}
         self._away_until = 0.0
+        self._drained_at = -DRAIN_SECONDS
+        self._reporter = Reporter()
+        self._dsn = dsn
         self._pool = ConnectionPool(
             dsn,
             min_size=1,
@@ -95,6 +109,7 @@ class PostgresDatabase:
                 "connect_timeout": 5,
                 "application_name": "refill",
                 "options": f"-c statement_timeout={statement_timeout_ms} -c lock_timeout={LOCK_TIMEOUT_MS}",
+                **_target(dsn),
             },
         )
 
@@ -102,11 +117,20 @@ class PostgresDatabase:
         """See Database.call."""
         statement = self._statement(function, tuple(params))
         values = [Jsonb(v.value) if isinstance(v, Json) else v for v in params.values()]
-        return _repeating(lambda: self._run(statement, values))
+        return _repeating(self._reporter, function, lambda: self._run(statement, values))
 
     def ping(self) -> None:
         """See Database.ping."""
-        self._run(b"select 1", [])
+        try:
+            read_only = self._run(b"select current_setting('transaction_read_only')", [])
+        except DatabaseUnavailable as error:
+            # The pool connects to no read-only server; whoever asks may know the difference.
+            if _is_read_only(self._dsn):
+                raise translate(READ_ONLY, "transaction_read_only is on", None) from error
+            raise
+        if read_only == "on":
+            self._leave_read_only_server()
+            raise translate(READ_ONLY, "transaction_read_only is on", None)
 
     def close(self) -> None:
         """See Database.close."""
@@ -127,24 +151,59 @@ class PostgresDatabase:
         try:
             away = time.monotonic() < self._away_until
             with self._pool.connection(OUTAGE_WAIT_SECONDS if away else None) as connection:
-                row = connection.execute(statement, values).fetchone()
+                try:
+                    row = connection.execute(statement, values).fetchone()
+                except psycopg.Error as error:
+                    if isinstance(_meaning(error), StaleError):
+                        connection.close()  # the pool replaces it
+                    raise
                 return row[0] if row else None
         except PoolTimeout as error:
             # The pool has waited, and nothing was sent.
             self._away_until = time.monotonic() + OUTAGE_MEMORY_SECONDS
-            raise DatabaseUnavailable("the database is away or too busy; try again") from error
-        except (psycopg.DataError, UnicodeEncodeError) as error:
-            # Values that psycopg cannot even send have no SQLSTATE: NUL characters, lone surrogates.
-            sqlstate = getattr(error, "sqlstate", None) or "22P05"
-            raise _translate(sqlstate, str(error).partition("\n")[0], None) from error
+            raise DatabaseUnavailable(AWAY) from error
+        except UnicodeEncodeError as error:
+            raise translate("22P05", str(error), None) from error
         except psycopg.Error as error:
-            raised = _translate(
-                error.sqlstate, error.diag.message_primary or str(error), error.diag.message_detail
-            )
-            if isinstance(raised, _Gone):
+            raised = _meaning(error)
+            if isinstance(raised, GoneError):
                 # The server went away under every idle connection: without this, repeats would draw them one by one.
                 self._pool.check()
+            elif isinstance(raised, StaleError) and raised.sqlstate == READ_ONLY:
+                self._leave_read_only_server()
             raise raised from error
+
+    def _leave_read_only_server(self) -> None:
+        """After a failover every connection of the pool is one to the former primary."""
+        now = time.monotonic()
+        if now - self._drained_at >= DRAIN_SECONDS:
+            self._drained_at = now
+            self._pool.drain()
+
+
+def _meaning(error: psycopg.Error) -> Exception:
+    sqlstate = error.sqlstate
+    if sqlstate is None and isinstance(error, psycopg.DataError):
+        # Values that psycopg cannot even send have no SQLSTATE: NUL characters.
+        sqlstate = "22P05"
+    message = error.diag.message_primary or str(error).partition("\n")[0]
+    return translate(sqlstate, message, error.diag.message_detail)
+
+
+def _target(dsn: str) -> dict[str, Any]:
+    return {} if "target_session_attrs" in conninfo_to_dict(dsn) else {"target_session_attrs": "read-write"}
+
+
+def _is_read_only(dsn: str) -> bool:
+    """Whether a server is there that takes no changes."""
+    try:
+        with psycopg.connect(
+            dsn, connect_timeout=PROBE_SECONDS, target_session_attrs="any", autocommit=True
+        ) as connection:
+            row = connection.execute("select current_setting('transaction_read_only')").fetchone()
+    except psycopg.Error:
+        return False
+    return row == ("on",)
 
 
 class SupabaseDatabase:
@@ -152,6 +211,7 @@ class SupabaseDatabase:
 
     def __init__(self, url: str, secret_key: str) -> None:
         timeout = STATEMENT_TIMEOUT_MS / 1000 + 5
+        self._reporter = Reporter()
         self._client: Client = create_client(
             url,
             secret_key,
@@ -161,11 +221,12 @@ class SupabaseDatabase:
     def call(self, function: str, **params: object) -> Any:
         """See Database.call."""
         body = {name: v.value if isinstance(v, Json) else v for name, v in params.items()}
-        return _repeating(lambda: self._run(function, body))
+        return _repeating(self._reporter, function, lambda: self._run(function, body))
 
     def ping(self) -> None:
         """See Database.ping."""
-        self._run("list_packages", {})
+        if self._run("is_read_only", {}):
+            raise translate(READ_ONLY, "transaction_read_only is on", None)
 
     def close(self) -> None:
         """See Database.close."""
@@ -176,43 +237,26 @@ class SupabaseDatabase:
             return self._client.schema("billing").rpc(function, body).execute().data
         except APIError as error:
             # Without a SQLSTATE the code is the HTTP status of whatever stands before PostgREST.
-            code = error.code if isinstance(error.code, str) and len(error.code) > len("503") else None
-            raise _translate(code, error.message or "", error.details) from error
+            code = str(error.code or "")
+            known = code == TOO_LARGE or len(code) > len("503")
+            raise translate(code if known else None, error.message or "", error.details) from error
         except UnicodeEncodeError as error:
-            raise _translate("22P05", str(error), None) from error
+            raise translate("22P05", str(error), None) from error
         except httpx.HTTPError as error:
-            raise _Gone("no answer from Supabase") from error
+            raise translate(None, f"no answer from Supabase: {type(error).__name__}", None) from error
 
 
-class _Conflict(Exception):
-    """Rolled back by a deadlock or a lock time-out."""
-
-
-class _Gone(DatabaseUnavailable):
-    """The connection failed: the outcome is unknown, and every function may be repeated."""
-
-
-def _repeating(run: Callable[[], Any]) -> Any:
-    """Runs a call, again after conflicts and lost connections, with growing random waits, at most CALL_TRIES_MAX times."""
+def _repeating(reporter: Reporter, function: str, run: Callable[[], Any]) -> Any:
+    """Runs a call, again after conflicts, lost connections and stale sessions, with growing random waits, at most
+    CALL_TRIES_MAX times.
+    """
     for attempt in range(1, CALL_TRIES_MAX + 1):
         try:
             return run()
-        except (_Conflict, _Gone) as error:
-            if attempt == CALL_TRIES_MAX:
-                raise DatabaseUnavailable("the database is away or too busy; try again") from error
+        except DatabaseUnavailable as error:
+            again = isinstance(error, (ConflictError, GoneError, StaleError))
+            if attempt == CALL_TRIES_MAX or not again:
+                reporter.failed(function, error)
+                raise
         time.sleep(random.uniform(0.01, 0.05) * 4 ** (attempt - 1))  # noqa: S311  # jitter, not a secret
     raise AssertionError("unreachable")
-
-
-def _translate(sqlstate: str | None, message: str, detail: object) -> Exception:
-    """The Python error for a SQLSTATE. Ours carry their facts as a json DETAIL."""
-    if sqlstate is None or sqlstate.startswith(ABSENT):
-        return _Gone(message)
-    if sqlstate in CONFLICTS:
-        return _Conflict(message)
-    if sqlstate == "57014":
-        return DatabaseUnavailable("the database took too long; try again")
-    if sqlstate in INVALID:
-        return from_sqlstate("RF008", message) or RefillError(message)
-    facts = json.loads(detail) if isinstance(detail, str) and detail.startswith("{") else None
-    return from_sqlstate(sqlstate, message, facts) or RefillError(f"database error {sqlstate}: {message}")

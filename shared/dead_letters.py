@@ -8,7 +8,9 @@ milliseconds, `dramatiq:<queue>.XQ.msgs` a hash of the messages; `dramatiq:<queu
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +20,11 @@ from shared.errors import Refused
 from shared.queue import QUEUES
 
 NAMESPACE: Final = "dramatiq"
+# How many messages that are tried again are read, and how many of them are shown.
+SCAN: Final = 500
+RETRIED_READ_MAX: Final = 10_000
+RETRIED_MAX: Final = 100
+_RAISED: Final = re.compile(r"[A-Za-z_][\w.]*(?:: |$)")
 # What an earlier life of a message left in its options; with its retries it would be given up at once.
 _PAST: Final = ("retries", "traceback", "requeue_timestamp", "eta")
 # Only when the dead letter is still the one that was read.
@@ -48,6 +55,17 @@ class DeadLetter:
     data: bytes
 
 
+@dataclass(frozen=True)
+class Retried:
+    """A message that failed and waits for its next try. sent_at, next_at: ISO 8601."""
+
+    id: str
+    sent_at: str
+    next_at: str
+    tries: int
+    reason: str
+
+
 class DeadLetters:
     """The dead letters of every queue of ours."""
 
@@ -58,6 +76,17 @@ class DeadLetters:
         """The dead letters of one queue, or of all, the newest first."""
         found = [letter for name in ([queue] if queue else QUEUES) for letter in self._of(name)]
         return sorted(found, key=lambda letter: letter.died_at, reverse=True)
+
+    def retried(self, queue: str) -> list[Retried]:
+        """The messages of a queue that failed and are tried again, up to RETRIED_MAX, those with the most tries first."""
+        found = [
+            _retried(message)
+            for _, data in itertools.islice(
+                self._client.hscan_iter(f"{NAMESPACE}:{queue}.DQ.msgs", count=SCAN), RETRIED_READ_MAX
+            )
+            if (message := _decoded(data)) is not None
+        ]
+        return sorted(found, key=lambda one: one.tries, reverse=True)[:RETRIED_MAX]
 
     def requeue(self, letter_id: str) -> DeadLetter:
         """Puts the message back on its queue, as if it were new; Refused not_found."""
@@ -90,6 +119,23 @@ class DeadLetters:
             for (name, score), message in zip(found, data, strict=True)
             if message is not None
         ]
+
+
+def _retried(message: dict[str, Any]) -> Retried:
+    options = message["options"]
+    # What was raised first is what failed; the last line is Dramatiq's order to try again.
+    lines = [line for line in str(options.get("traceback") or "").splitlines() if _RAISED.match(line)]
+    return Retried(
+        str(message.get("message_id")),
+        _time(message.get("message_timestamp")),
+        _time(options.get("eta")),
+        int(options.get("retries") or 0),
+        lines[0] if lines else "unknown",
+    )
+
+
+def _time(milliseconds: Any) -> str:
+    return dt.datetime.fromtimestamp(int(milliseconds or 0) / 1000, dt.UTC).isoformat(timespec="seconds")
 
 
 def _names(queue: str) -> tuple[str, str, str, str]:

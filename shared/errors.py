@@ -4,7 +4,7 @@ RefillError                      has a stable `code`, an HTTP `status`, a senten
 ├── Refused                      the caller must change something; repeating does not help; never an alarm
 │   └── one instance per SQLSTATE of class RF (see REFUSALS)
 ├── Transient                    repeating later may help
-│   ├── DatabaseUnavailable      PostgreSQL or PostgREST is away or too slow
+│   ├── DatabaseUnavailable      PostgreSQL or PostgREST is away, too slow, read-only, or fails
 │   ├── QueueUnavailable         Redis is away; nothing is lost, the sweep takes over
 │   └── StripeUnavailable        Stripe did not answer, or answered 429 or 5xx
 └── SettingsError                the process may not start; the sentence says what to set
@@ -48,9 +48,14 @@ class Transient(RefillError):
 
 
 class DatabaseUnavailable(Transient):
-    """PostgreSQL (or PostgREST) cannot be reached, or gave no answer in time."""
+    """PostgreSQL (or PostgREST) cannot be reached, gave no answer in time, or failed for a reason that is not the caller's.
+
+    `sqlstate` and `message` are the database's own, for logs; None and empty when there was no answer.
+    """
 
     code = "database_unavailable"
+    sqlstate: str | None = None
+    message = ""
 
 
 class QueueUnavailable(Transient):

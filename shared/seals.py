@@ -33,11 +33,11 @@ class Sealer:
 
     def row_of(self, intent: Mapping[str, Any]) -> dict[str, Any] | None:
         """The parts of the row that made a PaymentIntent, for ledger.restore_payment; None when the seal is not ours."""
-        metadata = intent.get("metadata") or {}
+        metadata = _metadata(intent)
         found = {f"{PREFIX}{name}": metadata.get(f"{PREFIX}{name}") for name in _PARTS}
         known: dict[str, str] = {name: value for name, value in found.items() if value is not None}
         expected = self._seal(known, intent.get("amount"), intent.get("currency"))
-        if not hmac.compare_digest(expected, str(metadata.get(SEAL))):
+        if not _is_equal(expected, metadata.get(SEAL)):
             return None
         row: dict[str, Any] = {name: metadata.get(f"{PREFIX}{name}") for name in _PARTS}
         numbers = {
@@ -58,13 +58,25 @@ class Sealer:
 
     def account_of(self, customer: Mapping[str, Any]) -> str | None:
         """The account that a customer was made for; None when the seal is not ours: another Refill may share the account."""
-        metadata = customer.get("metadata") or {}
+        metadata = _metadata(customer)
         account_id = metadata.get(f"{PREFIX}account_id")
         if account_id is None:
             return None
         expected = self.customer_metadata(account_id)[SEAL]
-        return account_id if hmac.compare_digest(expected, str(metadata.get(SEAL))) else None
+        return account_id if _is_equal(expected, metadata.get(SEAL)) else None
 
     def _seal(self, metadata: Mapping[str, str], amount: Any, currency: Any) -> str:
         parts = (*(f"{name}={metadata[name]}" for name in sorted(metadata)), f"{amount}", f"{currency}")
-        return hmac.new(self._key, json_safe(parts).encode(), hashlib.sha256).hexdigest()
+        return hmac.new(
+            self._key, json_safe(parts).encode(errors="surrogatepass"), hashlib.sha256
+        ).hexdigest()
+
+
+def _metadata(found: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = found.get("metadata")
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def _is_equal(expected: str, given: object) -> bool:
+    """In constant time. As bytes: of text, compare_digest takes ASCII only and raises TypeError for the rest."""
+    return hmac.compare_digest(expected.encode(), str(given).encode(errors="replace"))

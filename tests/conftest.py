@@ -23,7 +23,13 @@ RUN = pytest.StashKey[tuple[Path, int]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--pg", type=int, default=18, choices=[16, 18], help="PostgreSQL version (default 18)")
+    parser.addoption(
+        "--pg",
+        type=int,
+        default=18,
+        choices=[15, 16, 17, 18],
+        help="PostgreSQL version (default 18); 15 and 17 need the system's package postgresql-15 or -17",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

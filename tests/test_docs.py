@@ -228,7 +228,7 @@ def test_every_invariant_is_in_operations() -> None:
 def test_every_metric_is_in_operations() -> None:
     source = (ROOT / "web" / "metrics.py").read_text()
     names = set(re.findall(r'"(refill_[a-z_]+[a-z])"', source))
-    names |= {f"refill_queue_{measure}" for measure in ("waiting", "delayed", "dead")}
+    names |= {f"refill_queue_{measure}" for measure in ("waiting", "delayed", "dead", "retried")}
     summary = (ROOT / "sql" / "functions" / "operations_summary.sql").read_text()
     names |= {f"refill_{key}" for key in re.findall(r"^ +'(\w+)', \(", summary, re.MULTILINE)}
     assert first_cells(section(OPERATIONS, "Metrics")) == names

@@ -8,7 +8,9 @@ from typing import Any
 from flask import Response
 from redis import RedisError
 
-from shared.errors import DatabaseUnavailable, RefillError, Transient
+from shared.db_errors import READ_ONLY, is_missing
+from shared.errors import DatabaseUnavailable, RefillError
+from shared.ledger import needed_functions
 from web import metrics
 from web.endpoints import Call, Endpoint
 from web.fields import Answer
@@ -16,6 +18,8 @@ from web.problems import problem
 from web.services import Services
 
 SCHEDULER_SILENCE_SECONDS_MAX = 180
+MIGRATE = "run `flask --app web migrate`"
+NAMED_MAX = 5
 
 
 class Alive(Answer):
@@ -46,7 +50,9 @@ def healthz(_call: Call) -> Any:
     errors=("not_ready",),
 )
 def readyz(call: Call) -> Any:
-    """PostgreSQL, its schema, Redis, a scheduler that fired lately; 503 names the parts that are missing."""
+    """PostgreSQL and that it takes changes, its schema with every function of this version, Redis, a scheduler that fired
+    lately; 503 names the parts that are missing.
+    """
     checks: dict[str, Callable[[Services], str]] = {"postgres": _postgres, "schema": _schema, "redis": _redis}
     parts = {name: check(call.services) for name, check in checks.items()}
     parts["scheduler"] = _scheduler(call.services) if parts["schema"] == "ok" else "unknown"
@@ -59,19 +65,22 @@ def readyz(call: Call) -> Any:
 def _postgres(services: Services) -> str:
     try:
         services.ledger.database.ping()
-    except RefillError as error:
-        # Over PostgREST a ping asks a function: any answer but absence means that the database is there.
-        return "away" if isinstance(error, Transient) else "ok"
+    except DatabaseUnavailable as error:
+        if error.sqlstate == READ_ONLY:
+            return "read-only"
+        # Over PostgREST a ping asks a function: that one is missing means that the database is there.
+        return "ok" if is_missing(error) else "away"
     return "ok"
 
 
 def _schema(services: Services) -> str:
     try:
+        missing = services.ledger.missing_functions(needed_functions())
         services.ledger.operations_summary()
-    except DatabaseUnavailable:
-        return "unknown"
-    except RefillError:
-        return "missing: run `flask --app web migrate`"
+    except DatabaseUnavailable as error:
+        return f"missing: {MIGRATE}" if is_missing(error) else "unknown"
+    if missing:
+        return f"missing: {', '.join(missing[:NAMED_MAX])}: {MIGRATE}"
     return "ok"
 
 

@@ -35,7 +35,7 @@ def ping_queue(queue: Queue) -> None:
 
 
 def queue_depths(queue: Queue) -> dict[str, dict[str, float]]:
-    """Of every queue: messages waiting, delayed and dead, and the age of the oldest in seconds."""
+    """Of every queue: messages waiting, delayed, dead, and to be tried again, and the age of the oldest in seconds."""
     if not isinstance(queue.broker, RedisBroker):
         return {}
     return {name: _depth(queue.broker, name) for name in QUEUES}
@@ -47,12 +47,15 @@ def _depth(broker: RedisBroker, name: str) -> dict[str, float]:
     pipe.llen(f"{space}:{name}")
     pipe.llen(f"{space}:{name}.DQ")
     pipe.zcard(f"{space}:{name}.XQ")
+    # A worker that waits for a delayed message has taken its id off the list; the message stays in the hash.
+    pipe.hlen(f"{space}:{name}.DQ.msgs")
     pipe.lindex(f"{space}:{name}", 0)
-    waiting, delayed, dead, oldest_id = pipe.execute()
+    waiting, delayed, dead, retried, oldest_id = pipe.execute()
     return {
         "waiting": waiting,
         "delayed": delayed,
         "dead": dead,
+        "retried": retried,
         "oldest_age_seconds": _age(broker, name, oldest_id),
     }
 
@@ -98,7 +101,7 @@ class _Collector:
 
     def _queues(self) -> Iterator[GaugeMetricFamily]:
         depths = queue_depths(self._services.queue)
-        for measure in ("waiting", "delayed", "dead"):
+        for measure in ("waiting", "delayed", "dead", "retried"):
             gauge = GaugeMetricFamily(f"refill_queue_{measure}", f"Messages {measure}.", labels=["queue"])
             for name, depth in depths.items():
                 gauge.add_metric([name], depth[measure])

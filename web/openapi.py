@@ -11,10 +11,10 @@ from pydantic.json_schema import models_json_schema
 
 from shared import stripe_refusals
 from shared.errors import REFUSALS
+from shared.version import VERSION
 from web import refusals
 from web.endpoints import REGISTRY, Endpoint
 
-VERSION = "0.2.0"
 _REF = "#/components/schemas/{model}"
 _DESCRIPTION = """Prepaid credits and automatic top-up for AI-agent platforms.
 

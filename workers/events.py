@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, NoReturn
 
 from shared import queue, stripe_notes
-from shared.errors import Refused, StripeUnavailable
+from shared.errors import DatabaseUnavailable, Refused, StripeUnavailable
 from shared.models import StripeEvent
 from shared.observability import log_context
 from shared.stripe_client import StripeBusy, StripeRefused
@@ -38,6 +38,10 @@ def process_event(app: App, event_id: str) -> None:
             log.warning("event deferred", extra={"reason": error.code})
             app.ledger.defer_stripe_event(event_id, error.code)
             return
+        except DatabaseUnavailable as error:
+            # The claim was not the event's fault, and may be the eighth.
+            app.ledger.defer_stripe_event(event_id, error.code)
+            raise
         except StripeRefused as error:
             state, reason = "parked", f"stripe_refused: {error.stripe_code}"
         except Refused as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 import uuid
 from typing import Any
 
@@ -14,6 +15,8 @@ from dramatiq.errors import DecodeError
 from shared.observability import replace_log_context
 
 log = logging.getLogger(__name__)
+
+_current = threading.local()
 
 _FIELDS = frozenset(dramatiq.Message.__dataclass_fields__)
 _REDIS_ID = re.compile(rb'"redis_message_id"\s*:\s*"([0-9a-f-]{36})"')
@@ -29,6 +32,7 @@ class JobContext(dramatiq.Middleware):
         """Names the job in this thread's log lines."""
         subject = message.args[0] if message.args and isinstance(message.args[0], (str, int)) else None
         replace_log_context(actor=message.actor_name, correlation=message.message_id, subject=subject)
+        _current.message = message
 
     def after_process_message(
         self,
@@ -40,10 +44,12 @@ class JobContext(dramatiq.Middleware):
     ) -> None:
         """Forgets the job."""
         replace_log_context()
+        _current.message = None
 
     def after_skip_message(self, _broker: dramatiq.Broker, _message: dramatiq.MessageProxy) -> None:
         """Forgets the job."""
         replace_log_context()
+        _current.message = None
 
     def after_nack(self, _broker: dramatiq.Broker, message: dramatiq.MessageProxy) -> None:
         """Reports a message that was given up."""
@@ -55,6 +61,18 @@ class JobContext(dramatiq.Middleware):
                 "correlation": message.message_id,
             },
         )
+
+
+def current_options() -> dict[str, Any]:
+    """Dramatiq's options of the message that this thread works on: `retries`, `requeue_timestamp` (milliseconds)."""
+    message = getattr(_current, "message", None)
+    return {} if message is None else dict(message.options)
+
+
+def current_id() -> str | None:
+    """The id of the message that this thread works on."""
+    message = getattr(_current, "message", None)
+    return None if message is None else str(message.message_id)
 
 
 class ForgivingEncoder(JSONEncoder):

@@ -12,9 +12,11 @@ from typing import Final
 
 from shared import observability, queue, settings
 from shared.errors import QueueUnavailable, SettingsError, Transient
+from shared.outages import Outages
 from workers import app, process
 
 log = logging.getLogger(__name__)
+_outages = Outages()
 
 TICK_SECONDS = 1.0
 # Job -> seconds. The sweep's half minute, and the minute or two after which rows fall due, keep the promise
@@ -36,10 +38,12 @@ def tick(built: app.App) -> list[str]:
             if built.ledger.claim_slot(job, period):
                 built.queue.enqueue(job)
                 fired.append(job)
-        except QueueUnavailable:
-            log.warning("the queue is away, the next slot takes over", extra={"job": job})
+        except QueueUnavailable as error:
+            if _outages.is_news(error.code):
+                log.warning("the queue is away, the next slot takes over", extra={"job": job})
         except Transient as error:
-            log.warning("the database is away", extra={"job": job, "reason": error.detail})
+            if _outages.is_news(error.code):
+                log.warning("the database is away", extra={"job": job, "reason": error.detail})
         except Exception:
             log.exception("scheduling failed", extra={"job": job})
     return fired

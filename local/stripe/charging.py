@@ -6,6 +6,7 @@ committed also when the StripeError of a decline is raised, because Stripe keeps
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,9 @@ from local.stripe.errors import card_error
 from local.stripe.objects import balance_transaction, charge_for
 from local.stripe.resources.payment_methods import attach_to
 from local.stripe.store import Obj, public
+
+# Who follows the end of a payment: invoices do. Called with the PaymentIntent, after its own events.
+FOLLOWERS: list[Callable[[Call, Obj], None]] = []
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,8 @@ def succeed(call: Call, pi: Obj, pm: Obj, behaviour: cards.Behaviour, charge: Ob
     call.put(pi)
     call.emit("charge.succeeded", charge)
     call.emit("payment_intent.succeeded", pi)
+    for follow in FOLLOWERS:
+        follow(call, pi)
     if behaviour.get("dispute"):
         disputes.open_dispute(call, charge, reason=behaviour["dispute"])
     return pi
@@ -181,6 +187,8 @@ def fail(
     if failed:
         call.emit("charge.failed", failed)
     call.emit("payment_intent.payment_failed", pi)
+    for follow in FOLLOWERS:
+        follow(call, pi)
     error.error["payment_intent"] = public(pi)
     return error
 

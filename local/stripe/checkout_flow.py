@@ -36,6 +36,8 @@ def pay(
     if session["mode"] == "setup":
         return _set_up(call, session, pm)
     pi = _intent(call, session)
+    if pi is None:
+        return _begin_free(call, session, pm)
     if pi["setup_future_usage"]:
         pm["allow_redisplay"] = "limited"
     call.put(session)
@@ -76,10 +78,22 @@ def _ensure_customer(call: Call, session: Obj, email: str, name: str | None) -> 
         session["customer"] = made["id"]
 
 
-def _intent(call: Call, session: Obj) -> Obj:
-    """The session's PaymentIntent; Stripe makes it when the customer first submits the form."""
+def _begin_free(call: Call, session: Obj, pm: Obj) -> Obj:
+    """Nothing is due now: a trial, or a coupon for everything. A subscription keeps the card for later."""
+    session.update(status="complete", url=None, payment_status="no_payment_required")
+    if session["mode"] == "subscription":
+        billing.begin(call, session, None, pm["id"])
+    call.put(session)
+    call.emit("checkout.session.completed", session)
+    return session
+
+
+def _intent(call: Call, session: Obj) -> Obj | None:
+    """The session's PaymentIntent; Stripe makes it when the customer first submits the form. None: nothing is due."""
     if session["mode"] == "subscription":
         return billing.first_payment(call, session)
+    if not session["amount_total"]:
+        return None
     if session["payment_intent"]:
         pi = call.get("payment_intent", session["payment_intent"])
         if pi["status"] in ("canceled", "succeeded", "processing"):
@@ -126,7 +140,7 @@ def finish(call: Call, session: Obj, intent: Obj) -> Obj:
     if session["mode"] != "setup":
         session["payment_status"] = "paid" if intent["status"] == "succeeded" else "unpaid"
     if session["mode"] == "subscription":
-        billing.begin(call, session, intent)
+        billing.begin(call, session, intent, intent["payment_method"])
     call.put(session)
     call.emit("checkout.session.completed", session)
     return session

@@ -18,7 +18,9 @@ Banks        POST /_local/behave                {"id": "pm_1 or cus_1", "outcome
 Stripe       POST /_local/cancel_payment        {"id": "pi_1"}: also one that Checkout made
              POST /_local/renew                 {"id": "sub_1"}: bill the next cycle, or end the plan with it
              POST /_local/emit                  {"type": "any.type", "object": {}}: not validated
-             POST /_local/advance               {"seconds": 3600}: the clock of `created`, `expires_at`
+             POST /_local/advance               {"seconds": 3600}: the clock of everything; subscriptions
+                                                renew, trials end, failed invoices are retried
+             POST /_local/portal                {"saved": false}: portal sessions are refused
              POST /_local/prune_keys            {"key": "k"}, or {} for all idempotency keys
              POST /_local/reset                 an empty account
 Requests     POST /_local/fail                  {"kind": 500, "path": "/v1/payment_intents/*/confirm",
@@ -94,6 +96,11 @@ class Control(Plumbing):
             for session in due:
                 checkout.close(self._engine.call(), session)
         return len(due)
+
+    def run_due(self) -> int:
+        """Renew, retry and end what is due by the clock; the server does it in the background too."""
+        with self._engine.transaction():
+            return billing.run_due(self._engine.call())
 
     def authenticate(self, id: str, succeed: bool = True) -> Obj:
         """Answer 3-D Secure for a PaymentIntent or SetupIntent that requires action."""
@@ -206,6 +213,7 @@ class Control(Plumbing):
         with self._engine.transaction():
             self._engine.store.set_setting("clock_offset", self._engine.clock_offset + seconds)
         self.expire_due()
+        self.run_due()
         return self._engine.clock_offset
 
     def _do(self, work: Any, *args: Any) -> Obj:

@@ -89,6 +89,12 @@ class Plumbing:
     def violations(self) -> list[str]:
         return list(self._engine.violations)
 
+    def portal(self, saved: bool = True) -> dict[str, bool]:
+        """Whether the Billing Portal has saved settings; without, sessions are refused."""
+        with self._engine.transaction():
+            self._engine.store.set_setting("portal_saved", saved)
+        return {"saved": saved}
+
     def prune_keys(self, key: str | None = None) -> int:
         with self._engine.transaction():
             return self._api.keys.prune(key)

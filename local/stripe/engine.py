@@ -28,7 +28,10 @@ class ShapeError(Exception):
 
 @dataclass(frozen=True)
 class Config:
-    """How a server runs. `retry_delays` are the seconds before each redelivery; the last one repeats."""
+    """How a server runs. `retry_delays` are the seconds before each redelivery; the last one repeats.
+
+    `portal`: whether the Billing Portal's settings were saved; without, portal sessions are refused.
+    """
 
     public_url: str = "http://127.0.0.1:12111"
     webhook_url: str | None = None
@@ -39,6 +42,7 @@ class Config:
     delivery_timeout: float = 10.0
     lock_wait: float = 2.0
     merchant: str = "Local test merchant"
+    portal: bool = True
 
 
 @dataclass
@@ -50,10 +54,12 @@ class Call:
     idempotency_key: str | None = None
     params: dict[str, Any] = field(default_factory=dict)
     publishable: bool = False
+    at: int | None = None
+    """The time of the customer's test clock, when there is one; else the account's clock counts."""
 
     def emit(self, type: str, obj: Obj, previous: dict[str, Any] | None = None) -> Obj:
         """Record an event with a snapshot of the object; it is delivered after the commit."""
-        return self.engine.emit(type, obj, previous, self.request_id, self.idempotency_key)
+        return self.engine.emit(type, obj, previous, self.request_id, self.idempotency_key, self.at)
 
     def get(self, kind: str, id: str, param: str = "id", status: int = 404) -> Obj:
         return self.engine.need(kind, id, param, status)
@@ -62,7 +68,7 @@ class Call:
         return self.engine.store.put(obj)
 
     def now(self) -> int:
-        return self.engine.now()
+        return self.engine.now() if self.at is None else self.at
 
     def id(self, prefix: str) -> str:
         return self.engine.id(prefix)
@@ -123,6 +129,23 @@ class Engine:
         finally:
             self.store.db.execute("release attempt")
 
+    @contextmanager
+    def tentative(self) -> Iterator[list[bool]]:
+        """Undo everything in the end if something was put into the list that this yields."""
+        mark = len(self._pending)
+        undo: list[bool] = []
+        self.store.db.execute("savepoint tentative")
+        try:
+            yield undo
+        except BaseException:
+            undo.append(True)
+            raise
+        finally:
+            if undo:
+                self.store.db.execute("rollback to tentative")
+                del self._pending[mark:]
+            self.store.db.execute("release tentative")
+
     def call(self) -> Call:
         """A call of the account's own: no request caused its events."""
         return Call(self, None)
@@ -155,22 +178,35 @@ class Engine:
             raise ShapeError("; ".join(found[:5]))
 
     def emit(
-        self, type: str, obj: Obj, previous: dict[str, Any] | None, request_id: str | None, key: str | None
+        self,
+        type: str,
+        obj: Obj,
+        previous: dict[str, Any] | None,
+        request_id: str | None,
+        key: str | None,
+        at: int | None = None,
     ) -> Obj:
         data: dict[str, Any] = {"object": public(obj)}
         if previous is not None:
             data["previous_attributes"] = previous
-        event = self.record(type, data, request_id, key)
+        event = self.record(type, data, request_id, key, at)
         self.check(event)
         return event
 
-    def record(self, type: str, data: dict[str, Any], request_id: str | None, key: str | None) -> Obj:
+    def record(
+        self,
+        type: str,
+        data: dict[str, Any],
+        request_id: str | None,
+        key: str | None,
+        at: int | None = None,
+    ) -> Obj:
         """Store an event as it is and plan its delivery; only the control API goes around the check."""
         event: Obj = {
             "id": self.id("evt"),
             "object": "event",
             "api_version": self.spec.api_version,
-            "created": self.now(),
+            "created": self.now() if at is None else at,
             "data": data,
             "livemode": False,
             "pending_webhooks": 1 if self.webhook_url else 0,

@@ -7,20 +7,21 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from flask import Blueprint, redirect, render_template, request
 
-from local.stripe import billing, checkout_flow
+from local.stripe import checkout_flow, currencies
 from local.stripe.engine import Engine
 from local.stripe.errors import StripeError
-from local.stripe.resources import checkout, payment_methods
-from local.stripe.resources.customers import living
+from local.stripe.portal_page import portal_routes
+from local.stripe.resources import checkout
 from local.stripe.store import Obj
-from shared.money import to_text
 
 Page = Any
 
 
 def money(amount: int | None, currency: str | None) -> str:
     """5.00 with its currency, as a customer reads it."""
-    return "" if amount is None or currency is None else to_text(amount, currency)
+    if amount is None:
+        return ""
+    return currencies.written(amount, currency or "usd")
 
 
 def blueprint(engine: Engine) -> Blueprint:
@@ -29,7 +30,7 @@ def blueprint(engine: Engine) -> Blueprint:
     routes.add_app_template_filter(money)
     _checkout_routes(routes, engine)
     _authorize_routes(routes, engine)
-    _portal_routes(routes, engine)
+    portal_routes(routes, engine)
 
     @routes.get("/receipts/<id>")
     def receipt(id: str) -> Page:
@@ -179,47 +180,3 @@ def _with_result(url: str, intent: Obj) -> str:
     }
     parts = urlsplit(url)
     return urlunsplit(parts._replace(query=urlencode([*parse_qsl(parts.query), *result.items()])))
-
-
-def _portal_routes(routes: Blueprint, engine: Engine) -> None:
-    @routes.get("/portal/<id>")
-    def portal(id: str) -> Page:
-        with engine.lock:
-            session = engine.need("billing_portal.session", id)
-            methods = engine.store.select("payment_method", "customer = ?", (session["customer"],))
-            charges = engine.store.select("charge", "customer = ?", (session["customer"],), limit=20)
-            plans = engine.store.select("subscription", "customer = ?", (session["customer"],))
-        return render_template("portal.html", session=session, methods=methods, charges=charges, plans=plans)
-
-    @routes.post("/portal/<id>/detach/<method>")
-    def detach(id: str, method: str) -> Page:
-        with engine.transaction():
-            session = engine.need("billing_portal.session", id)
-            pm = engine.need("payment_method", method)
-            if pm["customer"] != session["customer"]:
-                raise StripeError(404, "This card is not here any more.")
-            payment_methods.detach(engine.call(), method)
-        return redirect(f"/portal/{id}", 303)
-
-    @routes.post("/portal/<id>/plans/<plan>/<change>")
-    def change_plan(id: str, plan: str, change: str) -> Page:
-        with engine.transaction():
-            session = engine.need("billing_portal.session", id)
-            subscription = engine.need("subscription", plan)
-            if subscription["customer"] != session["customer"] or change not in ("cancel", "keep"):
-                raise StripeError(404, "This plan is not here any more.")
-            billing.end_with_cycle(engine.call(), subscription, change == "cancel")
-        return redirect(f"/portal/{id}", 303)
-
-    @routes.post("/portal/<id>/add")
-    def add(id: str) -> Page:
-        month, _, year = request.form.get("expiry", "").replace(" ", "").partition("/")
-        with engine.transaction():
-            call = engine.call()
-            session = engine.need("billing_portal.session", id)
-            living(call, session["customer"])
-            card = {"number": request.form.get("number", ""), "exp_month": month or 0, "exp_year": year or 0}
-            with engine.attempt():
-                pm = call.put(payment_methods.from_data(call, {"card": card}))
-                payment_methods.attach_to(call, pm, session["customer"])
-        return redirect(f"/portal/{id}", 303)

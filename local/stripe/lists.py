@@ -22,6 +22,9 @@ _KINDS = {
     "sub": "subscription",
     "in": "invoice",
     "du": "dispute",
+    "di": "discount",
+    "promo": "promotion_code",
+    "clock": "test_helpers.test_clock",
 }
 _LIMIT, _LEVELS = 100, 4
 _OPERATORS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
@@ -64,12 +67,13 @@ def _filters(call: Call, equals: dict[str, Any]) -> tuple[list[str], list[Any]]:
     where: list[str] = []
     args: list[Any] = []
     for name, value in equals.items():
+        column = name in ("customer", "payment_intent", "type")
+        term = name if column else f"json_extract(body, '$.{name}')"
         if isinstance(value, tuple):
-            where.append(f"{name} in ({', '.join('?' * len(value))})")
+            where.append(f"{term} in ({', '.join('?' * len(value))})")
             args.extend(value)
         elif value is not None:
-            column = name in ("customer", "payment_intent", "type")
-            where.append(f"{name} = ?" if column else f"json_extract(body, '$.{name}') = ?")
+            where.append(f"{term} = ?")
             args.append(value)
     created = call.params.get("created")
     if isinstance(created, int):
@@ -110,7 +114,7 @@ def _expand(call: Call, obj: Obj, parts: list[str], path: str) -> None:
 
 
 def _load(call: Call, id: str, path: str) -> Obj:
-    kind = _KINDS.get(id.split("_", 1)[0])
+    kind = _KINDS.get(id.split("_", 1)[0], "coupon" if path.endswith("coupon") else None)
     found = call.engine.store.get(kind, id) if kind else None
     if found is None:
         raise invalid(f"This property cannot be expanded ({path}).", "expand")

@@ -6,13 +6,16 @@ from local.stripe.resources import (
     catalogue,
     charges,
     checkout,
+    coupons,
     customers,
     events,
+    invoices,
     payment_intents,
     payment_methods,
     portal,
     setup_intents,
     subscriptions,
+    test_clocks,
 )
 from local.stripe.routing import ROUTES, Route
 
@@ -20,13 +23,16 @@ MODULES = (
     catalogue,
     charges,
     checkout,
+    coupons,
     customers,
     events,
+    invoices,
     payment_intents,
     payment_methods,
     portal,
     setup_intents,
     subscriptions,
+    test_clocks,
 )
 
 

@@ -60,7 +60,7 @@ class Store:
         row = (
             obj["object"],
             obj["id"],
-            obj.get("created", 0),
+            obj.get("created", obj.get("date", 0)),
             _id_of(obj.get("customer")),
             _id_of(obj.get("payment_intent")),
             obj.get("type") if isinstance(obj.get("type"), str) else None,

@@ -123,7 +123,9 @@ class Auth:
                 raise errors.flow_not_found()
             if time.time() > flow["expires_at"]:
                 raise errors.flow_expired()
-            if not hmac.compare_digest(_challenge(verifier, flow["method"]), flow["challenge"]):
+            if not hmac.compare_digest(
+                _challenge(verifier, flow["method"]).encode(), str(flow["challenge"]).encode(errors="replace")
+            ):
                 raise errors.bad_verifier()
             del self._rows["flows"][code]
             return self._open(flow["user_id"], flow["by"])
@@ -178,7 +180,11 @@ class Auth:
         with self._lock:
             user = self.find_user(email)
             for token, link in list(self._rows["links"].items()):
-                if user and link["user_id"] == user["id"] and hmac.compare_digest(link["digits"], digits):
+                if (
+                    user
+                    and link["user_id"] == user["id"]
+                    and hmac.compare_digest(link["digits"].encode(), digits.encode(errors="replace"))
+                ):
                     self.take_link(token)
                     return self._open(user["id"], "otp")
         raise errors.AuthError(403, "otp_expired", "Token has expired or is invalid")

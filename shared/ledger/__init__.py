@@ -10,6 +10,7 @@ Refusals are raised as `errors.Refused` with the codes that the SQL file names; 
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Iterator
 
 from shared import db
@@ -28,7 +29,7 @@ from shared.ledger.usage_calls import UsageCalls
 from shared.ledger.work_calls import WorkCalls
 from shared.settings import Settings
 
-__all__ = ["Ledger", "Page", "patient"]
+__all__ = ["Ledger", "Page", "needed_functions", "patient"]
 
 
 @contextlib.contextmanager
@@ -56,3 +57,8 @@ class Ledger(
     WorkCalls,
 ):
     """The SQL functions over one database seam."""
+
+
+def needed_functions() -> list[str]:
+    """The SQL functions that this version calls: each wrapper has the name of its function."""
+    return sorted(name for name, value in inspect.getmembers(Ledger, callable) if not name.startswith("_"))

@@ -145,3 +145,13 @@ class WorkCalls(Calls):
     def abandon_request(self, caller: str, key: str) -> None:
         """Nothing happened: a repeat may try again."""
         self._call("abandon_request", p_caller=caller, p_key=key)
+
+    # Readiness
+
+    def is_read_only(self) -> bool:
+        """Whether the server takes no changes at the moment."""
+        return self._call("is_read_only")
+
+    def missing_functions(self, names: list[str]) -> list[str]:
+        """Of names of SQL functions, those that the database does not have."""
+        return self._call("missing_functions", p_names=Json(names))

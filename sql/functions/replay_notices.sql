@@ -8,7 +8,7 @@ declare
 begin
   with again as (
     update billing.notice_deliveries
-       set state = 'pending', reason = null, claims = 0, next_attempt_at = now(), sent_at = null
+       set state = 'pending', reason = null, claims = 0, failures = 0, next_attempt_at = now(), sent_at = null
      where id in (select id from billing.notice_deliveries
                    where case when p_id is null then state = 'failed' else id = p_id end order by id limit 1000)
     returning id

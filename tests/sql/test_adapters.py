@@ -11,9 +11,19 @@ import pytest
 
 from local.embedded import PostgREST, SupabaseGateway
 from shared.db import PostgresDatabase, SupabaseDatabase
-from shared.errors import Refused
+from shared.db_errors import is_missing
+from shared.errors import DatabaseUnavailable, Refused
+from shared.ledger import Ledger, needed_functions
 from tests.sql.books import CREDIT, Books
 from tests.support import Cluster, Database
+
+PROBE = """
+create function billing.probe(p_sqlstate text) returns jsonb language plpgsql set search_path = '' as $$
+begin
+  raise exception using errcode = p_sqlstate, message = 'a sentence';
+end $$;
+grant execute on function billing.probe to service_role;
+"""
 
 pytestmark = pytest.mark.xdist_group("adapters")
 
@@ -22,6 +32,8 @@ pytestmark = pytest.mark.xdist_group("adapters")
 def world(cluster: Cluster) -> Iterator[Database]:
     """One database for all of these tests; each opens an account of its own."""
     with cluster.database() as database:
+        with database.connect() as connection:
+            connection.execute(PROBE.encode())
         yield database
 
 
@@ -212,3 +224,60 @@ def test_a_key_that_is_none_never_reads_as_a_refusal_of_the_ledger(gateway: Supa
     with pytest.raises(Exception, match=r"away|42501|permission") as caught:
         SupabaseDatabase(gateway.url, gateway.publishable_key).call("get_account", p_account_id="a")
     assert not isinstance(caught.value, Refused)
+
+
+@pytest.mark.parametrize(
+    "sqlstate",
+    [
+        "25006",
+        "42501",
+        "58030",
+        "XX000",
+        "XX001",
+        "26000",
+        "0A000",
+        "40000",
+        "40003",
+        "72000",
+        "23505",
+        "RF999",
+    ],
+)
+def test_what_the_database_fails_with_is_unavailable_over_both(over: Books, sqlstate: str) -> None:
+    with pytest.raises(DatabaseUnavailable) as caught:
+        over.ledger._call("probe", p_sqlstate=sqlstate)
+    assert (caught.value.code, caught.value.sqlstate) == ("database_unavailable", sqlstate)
+
+
+def test_a_missing_function_is_unavailable_and_known_as_missing(over: Books) -> None:
+    with pytest.raises(DatabaseUnavailable) as caught:
+        over.ledger._call("probe_of_another_version", p_a=1)
+    assert is_missing(caught.value)
+    assert over.ledger.missing_functions(["spend_credits", "probe_of_another_version"]) == [
+        "probe_of_another_version"
+    ]
+    assert over.ledger.missing_functions(needed_functions()) == []
+
+
+def test_a_read_only_database_is_seen(cluster: Cluster) -> None:
+    """A database of its own: every session that begins after the change is read-only. Not so over PostgREST, which begins
+    each transaction as read-write and so really may write; on a standby that fails with 0A000.
+    """
+    with cluster.database() as database:
+        with database.connect() as connection:
+            connection.execute(
+                f'alter database "{database.name}" set default_transaction_read_only = on'.encode()
+            )
+        for more in ("", "?target_session_attrs=any"):
+            seam = PostgresDatabase(database.dsn + more)
+            with pytest.raises(DatabaseUnavailable) as caught:
+                seam.ping()
+            assert caught.value.sqlstate == "25006"
+            with pytest.raises(DatabaseUnavailable):
+                Ledger(seam).open_account("a", "A", None, None, 0, "test")
+            seam.close()
+
+
+def test_a_database_that_takes_changes_answers_a_ping_over_both(over: Books) -> None:
+    over.ledger.database.ping()
+    assert over.ledger.is_read_only() is False

@@ -213,6 +213,21 @@ def test_a_delivery_whose_workers_always_die_waits_six_hours_at_most(books: Book
     assert wait_of(books, number) <= 6 * HOUR
 
 
+def test_claims_that_ended_without_a_failure_of_the_receiver_do_not_give_a_delivery_up(books: Books) -> None:
+    """The database failed, or the worker died, before anything was noted."""
+    for channel, failures in (("mail", 8), ("webhook", 10)):
+        if channel == "webhook":
+            endpoint(books)
+        number = delivery(books, channel)
+        for _ in range(20):
+            books.query("update billing.notice_deliveries set next_attempt_at = now() where id = %s", number)
+            assert claim(books, number)
+        for _ in range(failures):
+            assert state(books, number)[0] == "pending"
+            fail(books, number)
+        assert state(books, number)[0] == "failed"
+
+
 def test_a_delivery_to_an_endpoint_that_is_gone_or_off_is_skipped(books: Books) -> None:
     endpoint(books)
     off, deleted = delivery(books, "webhook"), delivery(books, "webhook")

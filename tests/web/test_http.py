@@ -24,7 +24,7 @@ from shared.seals import Sealer
 from shared.settings import Settings
 from shared.stripe_client import StripeGateway
 from tests.support import Database, free_port
-from tests.web.conftest import ALL_SCOPES, KeyMaker, make_settings
+from tests.web.conftest import ALL_SCOPES, Counts, KeyMaker, make_settings
 from web import create_app
 from web.endpoints import REGISTRY
 from web.security import payment_policy
@@ -123,6 +123,64 @@ def test_not_ready_names_what_is_away(own_redis: Redis, empty_database: Database
     assert parts["postgres"] == "ok"
     assert parts["schema"].startswith("missing")
     assert parts["redis"] == "away"
+
+
+def test_not_ready_while_the_database_takes_no_changes(database: Database, redis_url: str) -> None:
+    with database.connect() as connection:
+        connection.execute(
+            f'alter database "{database.name}" set default_transaction_read_only = on'.encode()
+        )
+    for more in ("", "?target_session_attrs=any"):
+        seam = db.connect(make_settings(database.dsn + more, redis_url))
+        client = create_app(make_settings(database.dsn, redis_url), ledger=Ledger(seam)).test_client()
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.json["parts"]["postgres"]) == (503, "read-only")
+        seam.close()
+
+
+@pytest.mark.parametrize(
+    "missing", ["spend_credits", "settle_payment", "operations_summary", "missing_functions"]
+)
+def test_not_ready_while_a_function_of_this_version_is_missing(
+    client: FlaskClient, ledger: Ledger, database: Database, missing: str
+) -> None:
+    ledger.claim_slot("sweep", 60)
+    assert client.get("/readyz").status_code == 200
+    with database.connect() as connection:
+        connection.execute(f"alter function billing.{missing} rename to former".encode())
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json["parts"]["schema"].startswith("missing: ")
+    assert "flask --app web migrate" in answer.json["parts"]["schema"]
+
+
+@pytest.mark.parametrize("sqlstate", ["25006", "42501", "58030", "XX000", "XX001", "0A000", "40003", "23505"])
+def test_what_the_database_fails_with_is_503_with_retry_after(
+    client: FlaskClient,
+    key: KeyMaker,
+    acme: str,
+    database: Database,
+    money: Counts,
+    sqlstate: str,
+) -> None:
+    headers, before = key(), money()
+    with database.connect() as connection:
+        connection.execute(
+            "create function billing.probe_failure() returns trigger language plpgsql as $$ begin"
+            f" raise exception using errcode = '{sqlstate}', message = 'a secret of the server'; end $$;"
+            "create trigger probe_failure before insert on billing.credit_usage_keys for each row"
+            " execute function billing.probe_failure()".encode()
+        )
+    event = {"account_id": acme, "id": "u1", "amount": "1"}
+    for path, body in (("use", event), ("usage", [event])):
+        answer = client.post(f"/api/credits/{path}", json=body, headers=headers)
+        assert (answer.status_code, answer.json["code"]) == (503, "database_unavailable")
+        assert int(answer.headers["Retry-After"]) > 0
+        assert "secret" not in answer.text
+    assert money() == before
+    with database.connect() as connection:
+        connection.execute("drop trigger probe_failure on billing.credit_usage_keys")
+    assert client.post("/api/credits/use", json=event, headers=headers).status_code == 200
 
 
 def test_without_postgres_it_is_alive_but_not_ready_and_calls_are_503(redis_url: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shared import queue
-from shared.errors import QueueUnavailable, StripeUnavailable
+from shared.errors import DatabaseUnavailable, QueueUnavailable, StripeUnavailable
 from shared.stripe_client import StripeBusy, StripeRefused
 from tests.workers.world import CREDIT, CUSTOMER, World
 from workers import events
@@ -283,3 +283,28 @@ def test_queue_that_is_away_does_not_undo_a_grant(world: World) -> None:
     _, session, _ = paid(world)
     assert world.event(world.receive(SESSION, session)) == ("done", None)
     assert world.grants == 1
+
+
+@pytest.mark.parametrize("function", ["settle_payment", "get_payment", "find_payment"])
+def test_an_event_is_not_given_up_because_the_database_fails(world: World, function: str) -> None:
+    """A function is missing for longer than eight claims; then the release is done."""
+    payment, session, _ = paid(world)
+    arguments = world.query(
+        "select pg_get_function_identity_arguments(p.oid) as a from pg_proc p"
+        " where pronamespace = 'billing'::regnamespace and proname = %s",
+        function,
+    )[0]["a"]
+    world.query(f"alter function billing.{function}({arguments}) rename to probe_former")
+    raw = json.dumps(
+        {"id": "evt_x", "object": "event", "type": SESSION, "data": {"object": session}}
+    ).encode()
+    world.ledger.record_stripe_event("evt_x", SESSION, None, False, None, raw, None, None)
+    for _ in range(12):
+        with pytest.raises(DatabaseUnavailable):
+            events.process_event(world.app, "evt_x")
+        assert world.event("evt_x") == ("received", "database_unavailable")
+        world.query("update billing.stripe_events set next_attempt_at = now()")
+    world.query(f"alter function billing.probe_former({arguments}) rename to {function}")
+    events.process_event(world.app, "evt_x")
+    assert world.event("evt_x") == ("done", None)
+    assert (world.payment(payment["id"])["status"], world.grants) == ("succeeded", 1)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import dramatiq
 import pytest
 
 from shared import queue
-from shared.errors import DatabaseUnavailable, Refused
+from shared.db_errors import translate
+from shared.errors import DatabaseUnavailable, QueueUnavailable, Refused
 from tests.workers.world import ACCOUNT, CREDIT, World
-from workers import actors, usage
+from workers import middleware, retrying, usage
 
 
 def event(number: int, **changes: Any) -> dict[str, Any]:
@@ -167,6 +170,115 @@ def test_empty_batch_is_nothing(world: World) -> None:
     assert world.balance == 100
 
 
-def test_usage_is_kept_while_the_database_is_away_and_faults_are_given_up() -> None:
-    assert actors.keep_usage(10_000, DatabaseUnavailable("down")) is True
-    assert [actors.keep_usage(tries, KeyError()) for tries in (2, 3)] == [True, False]
+def broken_for(world: World, event_id: str, sqlstate: str = "XX001") -> None:
+    """One event meets a damaged page: every booking of it fails, and no other."""
+    world.query(
+        "create or replace function billing.probe_damage() returns trigger language plpgsql as $$ begin"
+        f" if new.event_id = '{event_id}' then raise exception using errcode = '{sqlstate}'; end if;"
+        " return new; end $$"
+    )
+    world.query(
+        "create or replace trigger probe_damage before insert on billing.credit_usage_keys"
+        " for each row execute function billing.probe_damage()"
+    )
+
+
+@pytest.mark.parametrize("sqlstate", ["XX001", "58030", "XX000", "23505"])
+def test_an_event_over_which_the_database_fails_keeps_no_neighbour_waiting(
+    world: World, sqlstate: str
+) -> None:
+    broken_for(world, "u7", sqlstate)
+    batch = [event(number, amount="0.01") for number in range(1, 1_101)]
+    for _ in range(3):
+        with pytest.raises(DatabaseUnavailable):
+            usage.record_usage(world.app, batch)
+    assert (world.balance, parked(world)) == (100 - 10.99, [])
+    world.query("drop trigger probe_damage on billing.credit_usage_keys")
+    usage.record_usage(world.app, batch)
+    assert world.balance == 89
+    world.assert_sound()
+
+
+def test_a_message_costs_a_failing_database_few_calls(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def failing(events: list[Any], *, park: bool) -> Any:
+        assert park
+        calls.append(len(events))
+        raise translate(fails_with[-1], "", None)
+
+    monkeypatch.setattr(world.ledger, "record_usage", failing)
+    fails_with: list[str | None] = []
+    for sqlstate, most in (("25006", 1), (None, 1), ("42883", usage.FAILURES_MAX)):
+        calls.clear()
+        fails_with.append(sqlstate)
+        with pytest.raises(DatabaseUnavailable):
+            usage.record_usage(world.app, [event(number) for number in range(1_000)])
+        assert len(calls) <= most
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DatabaseUnavailable("down"),
+        translate("25006", "", None),
+        translate("42883", "", None),
+        translate(None, "", None),
+        QueueUnavailable("down"),
+        KeyError("a fault of ours"),
+        RecursionError(),
+    ],
+)
+def test_usage_is_tried_for_ever_with_growing_waits_and_one_log_line(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    def failing(_events: Any) -> None:
+        raise error
+
+    policy = retrying.Policy(1_000, keeps=True)
+    job = retrying.wrap(queue.RECORD_USAGE, failing, policy)
+    waits = []
+    for retries in range(200):
+        middleware._current.message = dramatiq.Message(
+            "usage", queue.RECORD_USAGE, (), {}, {"retries": retries, "requeue_timestamp": time.time() * 1000}
+        )
+        with pytest.raises(dramatiq.Retry) as raised:
+            job([])
+        assert policy.again(retries, raised.value)
+        waits.append(raised.value.delay or 0)
+    middleware._current.message = None
+    assert waits[0] < 1_300
+    assert 20_000 < min(waits[10:]) <= max(waits) < 40_000
+    assert len(caplog.records) <= 1
+
+
+def test_what_is_refused_is_not_tried_again() -> None:
+    def refusing(_events: Any) -> None:
+        raise Refused("no")
+
+    with pytest.raises(Refused):
+        retrying.wrap(queue.RECORD_USAGE, refusing, retrying.Policy(1_000, keeps=True))([])
+
+
+def test_a_message_that_fails_alone_is_kept_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    def book(events: Any) -> None:
+        if events == "bad":
+            raise translate("XX001", "a page is damaged", None)
+
+    job = retrying.wrap(queue.RECORD_USAGE, book, retrying.Policy(1_000, keeps=True))
+    for retries in range(20):
+        job("good")
+        middleware._current.message = dramatiq.Message(
+            "usage",
+            queue.RECORD_USAGE,
+            (),
+            {},
+            {"retries": retries, "requeue_timestamp": 1_000.0},
+            message_id="the same",
+        )
+        with pytest.raises(dramatiq.Retry):
+            job("bad")
+        middleware._current.message = None
+    said = [record for record in caplog.records if "keeps failing" in record.message]
+    assert len(said) == 1
+    assert "a page is damaged" in vars(said[0])["reason"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
-from shared import credits
+from shared import credits, queue
 from web.cli.support import Credits, actor, guarded, ledger, show
+from web.dead_letters import dead_letters
+from web.services import services
 
 
 @click.group()
@@ -74,6 +76,17 @@ def set_limit(
 @click.group()
 def usage() -> None:
     """Usage that could not be booked."""
+
+
+@usage.command("retried")
+@guarded
+def list_retried() -> None:
+    """Messages on the queue whose booking failed and is tried again, up to 100, those with the most tries first."""
+    found = dead_letters(services().settings).retried(queue.USAGE)
+    for one in found:
+        click.echo(f"{one.id}  sent {one.sent_at}  next {one.next_at}  {one.tries:>4} tries  {one.reason}")
+    if not found:
+        click.echo("No usage is tried again.")
 
 
 @usage.command("parked")

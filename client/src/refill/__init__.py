@@ -7,6 +7,7 @@ from refill._flow import Policy
 from refill._holds import Hold, Run
 from refill._recorder import Recording
 from refill._values import Credits, Fields, HoldState, Item, Quote, Spend, Usage
+from refill._version import __version__
 from refill.aio import AsyncRefill
 from refill.client import Refill
 from refill.errors import Conflict, Insufficient, RefillError, Refused, SpoolFull, Unavailable
@@ -16,6 +17,6 @@ from refill.metering import check_credits_available, consume_credits_for_action,
 __all__ = [
     "AsyncHold", "AsyncLease", "AsyncRefill", "AsyncRun", "Conflict", "Credits", "Fields", "Hold", "HoldState",
     "Insufficient", "Item", "Lease", "Open", "Policy", "Quote", "Recording", "Refill", "RefillError", "Refused",
-    "Run", "Spend", "SpoolFull", "Unavailable", "Usage", "check_credits_available", "consume_credits_for_action",
-    "metered",
+    "Run", "Spend", "SpoolFull", "Unavailable", "Usage", "__version__", "check_credits_available",
+    "consume_credits_for_action", "metered",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ import httpx
 
 from refill._flow import Answer, Failure, Flow, Send, Wait
 from refill._fork import register
+from refill._version import __version__
 
 T = TypeVar("T")
 # The service cannot have got these.
@@ -17,7 +18,7 @@ _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 def _headers(api_key: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {api_key}", "User-Agent": "refill-client"}
+    return {"Authorization": f"Bearer {api_key}", "User-Agent": f"refill-client/{__version__}"}
 
 
 def _arguments(send: Send) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from local.stripe.currencies import known
 from local.stripe.engine import Call
 from local.stripe.errors import invalid
 from local.stripe.lists import page
@@ -88,7 +89,7 @@ def price(call: Call, data: dict[str, Any], inline: bool = False) -> Obj:
         "active": not inline,
         "billing_scheme": "per_unit",
         "created": call.now(),
-        "currency": data["currency"].lower(),
+        "currency": known(data["currency"]),
         "custom_unit_amount": None,
         "livemode": False,
         "lookup_key": data.get("lookup_key"),

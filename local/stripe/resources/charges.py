@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from local.stripe import disputes
+from local.stripe.currencies import written
 from local.stripe.engine import Call
 from local.stripe.errors import invalid, missing_param
 from local.stripe.lists import page
 from local.stripe.objects import balance_transaction
 from local.stripe.routing import changed, merge_metadata, route
 from local.stripe.store import Obj
-from shared.money import to_text
 
 
 @route("get", "/v1/charges/{charge}")
@@ -44,8 +44,8 @@ def create_refund(call: Call) -> Obj:
         raise invalid("This value must be greater than or equal to 1.", "amount", "parameter_invalid_integer")
     if amount > left:
         raise invalid(
-            f"Refund amount ({to_text(amount, charge['currency'])}) is greater than unrefunded amount on charge"
-            f" ({to_text(left, charge['currency'])})",
+            f"Refund amount ({written(amount, charge['currency'])}) is greater than unrefunded amount on charge"
+            f" ({written(left, charge['currency'])})",
             "amount",
         )
     return _refund(call, charge, amount)

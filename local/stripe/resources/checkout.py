@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from local.stripe import currencies
 from local.stripe.engine import Call
 from local.stripe.errors import invalid, missing_param
 from local.stripe.lists import page, whole
@@ -93,12 +94,21 @@ def _fill_mode(call: Call, session: Obj, mode: str) -> None:
     total = sum(item["amount_total"] for item in items)
     currency = items[0]["currency"]
     if mode == "payment":
-        payment_intents.check_amount(total, currency)
+        _check_total(total, currency)
     session.update(amount_subtotal=total, amount_total=total, currency=currency, payment_status="unpaid")
     session["total_details"] = {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0}
     session["_items"] = items
     session["_intent_data"] = params.get("payment_intent_data") or {}
     session["_subscription_data"] = params.get("subscription_data") or {}
+
+
+def _check_total(total: int, currency: str) -> None:
+    """As for a charge, in the words of Checkout."""
+    small = currencies.too_small(total, currency)
+    if small:
+        text = small.replace("Amount must", "The Checkout Session's total amount must", 1)
+        raise invalid(text, code="amount_too_small")
+    currencies.check_amount(total, currency)
 
 
 def _line_item(call: Call, data: dict[str, Any], place: int, mode: str) -> Obj:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 from local.stripe.engine import Call
 from local.stripe.errors import missing_object
 from local.stripe.lists import page
 from local.stripe.routing import changed, merge_metadata, route
 from local.stripe.store import Obj
+
+# Who ends what belonged to a deleted customer: subscriptions do. Called with its id, before customer.deleted.
+FOLLOWERS: list[Callable[[Call, str], None]] = []
 
 _PLAIN = (
     "address",
@@ -62,6 +66,9 @@ def build(call: Call) -> Obj:
         "tax_exempt": "none",
         "test_clock": None,
     }
+    if call.params.get("test_clock"):
+        clock = call.get("test_helpers.test_clock", call.params["test_clock"], "test_clock", 400)
+        customer.update(test_clock=clock["id"], created=clock["frozen_time"])
     _apply(call, customer)
     return customer
 
@@ -95,6 +102,15 @@ def living(call: Call, id: str, param: str = "customer", status: int = 400) -> O
     return found
 
 
+def clocked(call: Call, id: str, deleted: bool = False) -> Obj:
+    """A customer whose test clock, if there is one, is the clock of this call from here on."""
+    found = call.get("customer", id, "customer", 400) if deleted else living(call, id)
+    clock = call.engine.store.get("test_helpers.test_clock", found["test_clock"] or "")
+    if clock is not None:
+        call.at = clock["frozen_time"]
+    return found
+
+
 @route("post", "/v1/customers/{customer}")
 def update(call: Call, customer: str) -> Obj:
     found = living(call, customer, "id", 404)
@@ -113,6 +129,8 @@ def delete(call: Call, customer: str) -> Obj:
     for pm in call.engine.store.select("payment_method", "customer = ?", (customer,)):
         pm.update(customer=None, _detached=True)
         call.put(pm)
+    for follow in FOLLOWERS:
+        follow(call, customer)
     call.emit("customer.deleted", found)
     call.put({**found, "_deleted": True})
     return _deleted(customer)

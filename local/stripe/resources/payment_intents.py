@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-import re
 from typing import Any
 
 from local.stripe import charging
+from local.stripe.currencies import check_amount
 from local.stripe.engine import Call
 from local.stripe.errors import invalid, missing_object, unexpected_state
 from local.stripe.lists import page
@@ -16,9 +16,6 @@ from local.stripe.resources.payment_methods import check_usable, find, from_data
 from local.stripe.routing import merge_metadata, route
 from local.stripe.store import Obj, public
 
-MINIMUM = {"usd": 50, "eur": 50, "gbp": 30, "chf": 50, "cad": 50, "aud": 50, "jpy": 50}
-MAXIMUM = 99_999_999
-_CURRENCY = re.compile(r"^[a-z]{3}$")
 _PLAIN = (
     "description",
     "receipt_email",
@@ -49,24 +46,6 @@ def create(call: Call) -> Obj:
     call.put(pi)
     call.emit("payment_intent.created", pi)
     return _confirm(call, pi) if params.get("confirm") else pi
-
-
-def check_amount(amount: int, currency: str) -> None:
-    """At least one, at least the currency's minimum, at most eight digits."""
-    if not _CURRENCY.match(currency):
-        raise invalid(
-            f"Invalid currency: {currency}. Stripe currently supports these currencies: usd, eur, gbp",
-            "currency",
-        )
-    if amount < 1:
-        message = "This value must be greater than or equal to 1."
-        raise invalid(message, "amount", "parameter_invalid_integer")
-    minimum = MINIMUM.get(currency, 50)
-    if amount < minimum:
-        text = f"Amount must be at least ${minimum / 100:.2f} {currency}"
-        raise invalid(text, "amount", "amount_too_small")
-    if amount > MAXIMUM:
-        raise invalid(f"Amount must be no more than $999,999.99 {currency}", "amount", "amount_too_large")
 
 
 def _apply(call: Call, pi: Obj) -> None:
