@@ -1,6 +1,6 @@
 -- The governor: opens the account's one charge if a spend asks for it and consent, threshold, caps and back-off allow it;
--- its parameters are frozen in a payments and a topups row. Otherwise answers why not, and when to look again; with reason open_topup, which one is
--- open: its worker may have died, and whoever asks can take it up.
+-- its parameters are frozen in a payments and a topups row. Otherwise answers why not, and when to look again; with reason
+-- open_topup, which one is open: its worker may have died, and whoever asks can take it up.
 -- Callers: service. Idempotent by p_topup_id; at most one open charge an account (topups_one_open).
 -- Raises RF001 unknown_account.
 create or replace function billing.open_topup(p_account_id text, p_topup_id text, p_payment_id text)

@@ -134,6 +134,8 @@ def fill(books: Books) -> None:
         "update billing.payments set checkout_url = 'https://checkout.example.com/' || id, reason = 'secret_' || account_id;"
         "insert into billing.payments (id, account_id, purpose, credits, amount, currency, stripe_customer_id)"
         " select 'pt_' || id, id, 'topup', 1000000, 5, 'usd', 'cus_' || id from billing.accounts;"
-        "insert into billing.topups (id, account_id, payment_id, stripe_customer_id, payment_method, decline_code)"
-        " select 'tu_' || id, id, 'pt_' || id, 'cus_' || id, 'pm_' || id, 'stolen_card' from billing.accounts"
+        "insert into billing.topups"
+        " (id, account_id, payment_id, stripe_customer_id, payment_method, decline_code, cause, cause_entry, opened_entry)"
+        " select 'tu_' || id, id, 'pt_' || id, 'cus_' || id, 'pm_' || id, 'stolen_card', 'refused:' || id, 0, 0"
+        " from billing.accounts"
     )
