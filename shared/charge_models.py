@@ -7,6 +7,17 @@ from typing import Any, Literal, TypedDict
 from shared.models import ChargeLine
 
 
+class CustomerRequest(TypedDict):
+    """begin_customer: the customer, or what Stripe is to be asked for. since: epoch seconds of the first attempt."""
+
+    stripe_customer_id: str | None
+    attempt: int
+    name: str
+    email: str | None
+    since: int
+    age_seconds: int
+
+
 class PurchaseQuote(TypedDict):
     """quote_purchase. amount is what will be charged, lines what it is made of; round: see the SQL file."""
 

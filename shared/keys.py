@@ -11,6 +11,7 @@ import hashlib
 import secrets
 import uuid
 
+STRIPE_KEY_MAX = 255
 _NAMESPACE = uuid.UUID("6f0c8a52-5d0e-4f0b-9f53-6a4f6f1d7a10")
 
 
@@ -70,9 +71,18 @@ def local_operator_id() -> str:
     return str(uuid.uuid5(_NAMESPACE, "local operator"))
 
 
-def customer_create(account_id: str, replaces: str | None) -> str:
-    """Stripe idempotency key for creating an account's customer, or the one in place of a deleted customer."""
-    return f"customer:{account_id}:{replaces}" if replaces else f"customer:{account_id}"
+def customer_create(account_id: str, attempt: int) -> str:
+    """Stripe idempotency key for creating an account's customer: the stored attempt has parameters of its own."""
+    return numbered(f"customer:{account_id}", attempt)
+
+
+def numbered(key: str, attempt: int) -> str:
+    """The key of an attempt, from 1 on: a key is bound to the parameters and the answer that it was first used with, so that
+    other parameters, and a way past a saved 5xx or refusal, need another one. The number stands in front, since ids of
+    accounts may end in one. Stripe takes at most 255 characters.
+    """
+    whole = key if attempt == 1 else f"{attempt}:{key}"
+    return whole if len(whole) <= STRIPE_KEY_MAX else hashlib.sha256(whole.encode()).hexdigest()
 
 
 def checkout_create(payment_id: str) -> str:

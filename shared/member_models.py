@@ -21,6 +21,8 @@ class MemberAccount(TypedDict):
     account_id: str
     name: str
     email: str | None
+    email_refused: bool
+    """Stripe does not accept the address."""
     role: Role
 
 

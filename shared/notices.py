@@ -35,6 +35,9 @@ _MONEY = ("payment_id", "credits", "amount", "currency")
 _DISPUTE = ("payment_id", "invoice_id", "amount", "currency", "status", "reason")
 
 TOPICS: Final[dict[str, Topic]] = {
+    "account.email_refused": Topic(
+        "Stripe does not accept the account's mail address; buying works without it.", ()
+    ),
     "account.grace": Topic(
         "Automatic charges have stopped; the account may go on for a while.",
         ("reason", "grace_until", "credits"),

@@ -13,8 +13,10 @@ from shared import keys
 from shared.errors import StripeUnavailable
 from shared.ledger import Ledger
 from shared.models import CardReading, Payment
-from shared.stripe_client import StripeRefused, translated
+from shared.stripe_creation import create_intent
+from shared.stripe_errors import StripeRefused, translated
 from shared.stripe_facts import StripeData, facts_of_method, id_of
+from shared.stripe_once import once
 from shared.stripe_refusals import PORTAL_PATH
 
 READINGS_MAX = 5
@@ -37,9 +39,13 @@ class CardGateway:
             "automatic_payment_methods": _NO_REDIRECTS,
             "metadata": {"refill_account_id": account_id},
         }
-        options: Any = {"idempotency_key": keys.setup_create(request_id)}
-        with translated():
-            return self.client.v1.setup_intents.create(params, options).to_dict()
+
+        def create(key: str) -> StripeData:
+            with translated():
+                return self.client.v1.setup_intents.create(params, {"idempotency_key": key}).to_dict()
+
+        # One whose answer was lost moves no money and saves no card: it is left alone.
+        return once(keys.setup_create(request_id), create, lambda: None)
 
     def retrieve_setup_intent(self, intent_id: str) -> StripeData:
         """The SetupIntent as it is now."""
@@ -59,9 +65,8 @@ class CardGateway:
             "automatic_payment_methods": _NO_REDIRECTS,
             "metadata": metadata,
         }
-        options: Any = {"idempotency_key": keys.purchase_create(payment["id"])}
-        with translated():
-            return self.client.v1.payment_intents.create(params, options).to_dict()
+        named = ("refill_payment_id", payment["id"])
+        return create_intent(self.client, keys.purchase_create(payment["id"]), params, named)
 
     def create_portal_session(self, customer_id: str, return_url: str) -> StripeData:
         """A session of Stripe's Billing Portal; its `url` opens it for a few minutes."""
@@ -113,6 +118,8 @@ def follow(
 ) -> bool:
     """Brings the books to the customer's cards at Stripe; answers whether a top-up is due now.
 
+    A customer that Stripe does not know any more is forgotten, with its cards.
+
     adopt: somebody has just chosen Stripe's default. added: what a SetupIntent of ours saved. Somebody else's reading in
     between makes ours old: then both are read again.
     """
@@ -120,9 +127,14 @@ def follow(
         customer = ledger.get_customer(account_id)
         if customer is None or customer["deleted"]:
             return False
-        facts = gateway.read_cards(customer["stripe_customer_id"])
+        try:
+            facts = gateway.read_cards(customer["stripe_customer_id"])
+        except StripeRefused as error:
+            if not error.customer_missing:
+                raise
+            facts = None
         if facts is None:
-            ledger.mark_customer_deleted(customer["stripe_customer_id"])
+            ledger.forget_customer(customer["stripe_customer_id"])
             return False
         reading: CardReading = ledger.mirror_cards(
             account_id,

@@ -9,7 +9,7 @@ A call either answers, or raises one of the errors of shared/stripe_errors.py.
 
 from __future__ import annotations
 
-import datetime as dt
+import itertools
 from typing import Any, cast
 
 import stripe
@@ -18,7 +18,9 @@ from shared import keys
 from shared.models import Payment, Topup
 from shared.seals import Sealer
 from shared.settings import Settings
+from shared.stripe_creation import create_intent, create_session, session_end
 from shared.stripe_errors import (
+    IDEMPOTENCY_ERROR,
     AuthenticationRequired,
     CardDeclined,
     StripeBusy,
@@ -28,6 +30,7 @@ from shared.stripe_errors import (
     translated,
 )
 from shared.stripe_facts import StripeData, id_of
+from shared.stripe_once import ATTEMPTS_MAX, first
 from shared.stripe_timing import CONNECT_TIMEOUT_SECONDS, NETWORK_RETRIES_MAX, READ_TIMEOUT_SECONDS
 
 __all__ = [
@@ -44,9 +47,10 @@ __all__ = [
     "translated",
 ]
 
-CHECKOUT_LIFETIME = dt.timedelta(hours=1)
 
-REVERSALS_PAGE = 100
+LIST_PAGE = 100
+# How far the database's clock and Stripe's may be apart.
+CLOCKS_APART_SECONDS = 300
 _INTENT_PARTS = ["latest_charge", "payment_method"]
 _SESSION_PARTS = ["payment_intent.latest_charge", "payment_intent.payment_method"]
 
@@ -74,20 +78,40 @@ class StripeGateway:
         self.client = client
         self.sealer = sealer
 
-    def ensure_customer(
-        self, account_id: str, name: str, email: str | None, replaces: str | None = None
-    ) -> str:
-        """The id of the account's customer, or of one in place of a deleted one (replaces); the same for a repeat.
-        Stripe may forget the key after 24 hours: ask the ledger first, store the answer with link_customer.
+    def ensure_customer(self, account_id: str, name: str, email: str | None, *, attempt: int = 1) -> str:
+        """The id of the customer that an attempt makes; the same for a repeat with the same name and address. Callers use
+        shared.customers.customer_of, which stores what an attempt sends.
         """
         params: StripeData = {"name": name, "metadata": self.sealer.customer_metadata(account_id)}
         if email:
             params["email"] = email
         with translated():
             customer = self.client.v1.customers.create(
-                cast("Any", params), {"idempotency_key": keys.customer_create(account_id, replaces)}
+                cast("Any", params), {"idempotency_key": keys.customer_create(account_id, attempt)}
             )
         return customer.id
+
+    def find_customer(self, account_id: str, since: int) -> str | None:
+        """The account's customer that was made after `since` (epoch seconds) and whose answer was lost, or None.
+
+        Lists are read, not the search, which knows an object a minute later (docs.stripe.com/search).
+        """
+        query: Any = {"created": {"gte": since - CLOCKS_APART_SECONDS}, "limit": LIST_PAGE}
+        with translated():
+            found = first(
+                self.client.v1.customers.list(query).auto_paging_iter(),
+                lambda customer: self.sealer.account_of(customer) == account_id,
+            )
+        return str(found["id"]) if found else None
+
+    def discard_customer(self, customer_id: str) -> None:
+        """Deletes a customer that was made a moment ago beside the one that the account has, and that nobody knows."""
+        try:
+            with translated():
+                self.client.v1.customers.delete(customer_id)
+        except StripeRefused as error:
+            if not error.customer_missing:
+                raise
 
     def retrieve_customer(self, customer_id: str) -> StripeData:
         """The customer; of a deleted one little more than its id and `deleted`."""
@@ -97,12 +121,8 @@ class StripeGateway:
     def create_checkout_session(
         self, payment: Payment, *, customer_id: str, product_name: str, success_url: str, cancel_url: str
     ) -> StripeData:
-        """A hosted Checkout Session for a purchase, with our row's lines; the card is saved for later charges.
-
-        It closes an hour after the row was written: by the row's time, so that a repeat sends the same.
-        """
+        """A hosted Checkout Session for a purchase, with our row's lines; the card is saved for later charges."""
         metadata = self.sealer.metadata_of(payment, payment_id=payment["id"], topup_id=None)
-        opened = dt.datetime.fromisoformat(payment["created_at"])
         items: list[StripeData] = [
             {
                 "quantity": 1,
@@ -125,15 +145,11 @@ class StripeGateway:
             "adaptive_pricing": {"enabled": False},
             "payment_intent_data": {"setup_future_usage": "off_session", "metadata": metadata},
             "metadata": metadata,
-            "expires_at": int((opened + CHECKOUT_LIFETIME).timestamp()),
+            "expires_at": session_end(payment["created_at"]),
             "success_url": success_url,
             "cancel_url": cancel_url,
         }
-        with translated():
-            session = self.client.v1.checkout.sessions.create(
-                cast("Any", params), {"idempotency_key": keys.checkout_create(payment["id"])}
-            )
-        return session.to_dict()
+        return create_session(self.client, keys.checkout_create(payment["id"]), params)
 
     def retrieve_session(self, session_id: str) -> StripeData:
         """The Checkout Session, with its PaymentIntent, charge and payment method in full."""
@@ -158,7 +174,7 @@ class StripeGateway:
 
     def list_reversals(self, intent_id: str) -> StripeData:
         """All refunds and disputes of a PaymentIntent as they are now."""
-        query: Any = {"payment_intent": intent_id, "limit": REVERSALS_PAGE}
+        query: Any = {"payment_intent": intent_id, "limit": LIST_PAGE}
         with translated():
             refunds = self.client.v1.refunds.list(query).auto_paging_iter()
             disputes = self.client.v1.disputes.list(query).auto_paging_iter()
@@ -194,19 +210,31 @@ class StripeGateway:
             "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
             "metadata": metadata,
         }
-        with translated():
-            options: Any = {"idempotency_key": keys.topup_create(topup["id"])}
-            return self.client.v1.payment_intents.create(cast("Any", params), options).to_dict()
+        return create_intent(
+            self.client, keys.topup_create(topup["id"]), params, ("refill_topup_id", topup["id"])
+        )
 
     def confirm_topup_intent(self, topup_id: str, intent_id: str) -> StripeData:
-        """Charges the saved card off session. A repeat answers what the first one answered, declines too."""
+        """Charges the saved card off session. A repeat answers what the first one answered, declines too.
+
+        A key that was first used with other parameters, before a release, is given up only when the PaymentIntent was never
+        confirmed; StripeRefused payment_intent_unexpected_state when it was.
+        """
+        for attempt in itertools.count(1):
+            try:
+                return self._confirm(intent_id, keys.numbered(keys.topup_confirm(topup_id), attempt))
+            except StripeRefused as error:
+                if error.stripe_code != IDEMPOTENCY_ERROR or attempt >= ATTEMPTS_MAX:
+                    raise
+            if self.retrieve_intent(intent_id).get("status") != "requires_confirmation":
+                raise StripeRefused("it was confirmed before", "payment_intent_unexpected_state", None)
+        raise AssertionError("unreachable")
+
+    def _confirm(self, intent_id: str, key: str) -> StripeData:
         with translated():
-            intent = self.client.v1.payment_intents.confirm(
-                intent_id,
-                {"off_session": True, "expand": _INTENT_PARTS},
-                {"idempotency_key": keys.topup_confirm(topup_id)},
-            )
-        return intent.to_dict()
+            return self.client.v1.payment_intents.confirm(
+                intent_id, {"off_session": True, "expand": _INTENT_PARTS}, {"idempotency_key": key}
+            ).to_dict()
 
     def cancel_intent(self, intent_id: str) -> StripeData:
         """Cancels a PaymentIntent for good; StripeRefused once it succeeded or was canceled, or is processing.

@@ -104,10 +104,13 @@ class StripeRefused(RefillError):
         request_id: str | None = None,
         path: str = "",
         http_status: int | None = None,
+        replayed: bool = False,
     ) -> None:
         super().__init__(message)
         self.message, self.stripe_code, self.param = message, stripe_code, param
         self.request_id, self.path, self.http_status = request_id, path, http_status
+        self.replayed = replayed
+        """Stripe answered from what it saved under the idempotency key, and looked at nothing."""
 
     @property
     def refusal(self) -> Refusal:
@@ -148,12 +151,18 @@ def translate(error: stripe.StripeError, path: str = "") -> RefillError:
         return StripeForbidden(message, code, request_id=error.request_id, path=path)
     if isinstance(error, stripe.IdempotencyError):
         code = IDEMPOTENCY_ERROR
+    # A saved 4xx or 5xx is replayed for the same key for a day: then repeating the call tells nothing new.
+    replayed = str((error.headers or {}).get("idempotent-replayed", "")).lower() == "true"
     if status is not None and 400 <= status < 500:  # noqa: PLR2004
         return StripeRefused(
-            message, code, body.get("param"), request_id=error.request_id, path=path, http_status=status
+            message,
+            code,
+            body.get("param"),
+            request_id=error.request_id,
+            path=path,
+            http_status=status,
+            replayed=replayed,
         )
-    # A saved 5xx is replayed for the same key for a day: then repeating the call tells nothing new.
-    replayed = str((error.headers or {}).get("idempotent-replayed", "")).lower() == "true"
     return StripeUnavailable("Stripe gave no answer that tells the outcome", replayed=replayed)
 
 

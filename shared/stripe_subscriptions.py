@@ -5,14 +5,14 @@ Nothing here changes a subscription: customers do that in Stripe's Billing Porta
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import stripe
 
 from shared import keys
-from shared.stripe_client import CHECKOUT_LIFETIME, StripeRefused, translated
+from shared.stripe_creation import create_session, session_end
+from shared.stripe_errors import StripeRefused, translated
 from shared.stripe_facts import StripeData, id_of
 from shared.subscription_models import SubscriptionCheckout
 
@@ -22,16 +22,12 @@ LINES_PAGE = 100
 def create_subscription_checkout(
     client: stripe.StripeClient, checkout: SubscriptionCheckout, *, success_url: str, cancel_url: str
 ) -> StripeData:
-    """A hosted Checkout Session for a subscription, at the plan's price at Stripe, else at our row's amount.
-
-    It closes an hour after the row was written: by the row's time, so that a repeat sends the same.
-    """
+    """A hosted Checkout Session for a subscription, at the plan's price at Stripe, else at our row's amount."""
     metadata = {
         "refill_account_id": checkout["account_id"],
         "refill_plan_id": checkout["plan_id"],
         "refill_checkout_id": checkout["id"],
     }
-    opened = dt.datetime.fromisoformat(checkout["created_at"])
     params: StripeData = {
         "mode": "subscription",
         "ui_mode": "hosted_page",
@@ -40,15 +36,11 @@ def create_subscription_checkout(
         "line_items": [{"quantity": 1, **_price(client, checkout)}],
         "subscription_data": {"metadata": metadata},
         "metadata": metadata,
-        "expires_at": int((opened + CHECKOUT_LIFETIME).timestamp()),
+        "expires_at": session_end(checkout["created_at"]),
         "success_url": success_url,
         "cancel_url": cancel_url,
     }
-    with translated():
-        session = client.v1.checkout.sessions.create(
-            cast("Any", params), {"idempotency_key": keys.checkout_create(checkout["id"])}
-        )
-    return session.to_dict()
+    return create_session(client, keys.checkout_create(checkout["id"]), params)
 
 
 def _price(client: stripe.StripeClient, checkout: SubscriptionCheckout) -> StripeData:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shared import queue
+from shared.customers import with_customer
 from shared.errors import Refused
 from shared.stripe_cards import CardGateway, follow
 from shared.stripe_client import StripeRefused
@@ -18,8 +19,12 @@ def gateway(services: Services) -> CardGateway:
 
 def begin_setup(services: Services, account_id: str, request_id: str) -> StripeData:
     """A SetupIntent by which a browser saves a card; the same for a repeat of the request."""
-    customer_id = purchases.customer_of(services, account_id)
-    return gateway(services).create_setup_intent(account_id, customer_id, request_id)
+    return with_customer(
+        services.ledger,
+        services.gateway,
+        account_id,
+        lambda customer_id: gateway(services).create_setup_intent(account_id, customer_id, request_id),
+    )
 
 
 def find_setup(services: Services, account_id: str, intent_id: str) -> StripeData:
@@ -45,6 +50,8 @@ def choose(services: Services, account_id: str, method_id: str, actor: str) -> N
     """Makes a saved card the one that is charged. Refused not_found."""
     customer_id = _customer(services, account_id)
     if gateway(services).holder_of(method_id) != customer_id:
+        if services.ledger.find_card_owner(method_id) == account_id:  # the books have a card that is gone
+            _follow(services, account_id, actor)
         raise _not_found()
     gateway(services).set_default(customer_id, method_id)
     _follow(services, account_id, actor, adopt=True)
@@ -68,8 +75,12 @@ def remove(services: Services, account_id: str, method_id: str, actor: str) -> N
 def open_portal(services: Services, account_id: str, return_path: str) -> StripeData:
     """A session of Stripe's Billing Portal, which leads back to a path of this server."""
     back = purchases.own_url(services, services.settings.base_url + return_path, "return_path")
-    customer_id = purchases.customer_of(services, account_id)
-    return gateway(services).create_portal_session(customer_id, str(back))
+    return with_customer(
+        services.ledger,
+        services.gateway,
+        account_id,
+        lambda customer_id: gateway(services).create_portal_session(customer_id, str(back)),
+    )
 
 
 def _customer(services: Services, account_id: str) -> str:

@@ -27,6 +27,7 @@ CODES: dict[str, int] = dict(REFUSALS.values()) | {
     "unauthenticated": 401,
     "scope_missing": 403,
     "role_missing": 403,
+    "key_bound": 403,
     "identity_unavailable": 503,
     "malformed_json": 400,
     "invalid_request": 422,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from shared import credits
+from shared.customers import with_customer
 from shared.errors import Refused
 from shared.models import Payment
 from shared.stripe_cards import CardGateway
@@ -30,18 +31,21 @@ def open_checkout(
     success_url = own_url(services, success_url, "success_url") or _page(services, "success", payment_id)
     cancel_url = own_url(services, cancel_url, "cancel_url") or _page(services, "failure", payment_id)
     _require_package(services, package_id)
-    customer_id = customer_of(services, account_id)
-    payment = ledger.open_purchase(payment_id, account_id, package_id, quantity, customer_id)
-    if payment["checkout_url"]:
-        return payment
-    session = services.gateway.create_checkout_session(
-        payment,
-        customer_id=payment["stripe_customer_id"] or customer_id,
-        product_name=f"{credits.to_text(payment['credits'])} credits",
-        success_url=success_url,
-        cancel_url=cancel_url,
-    )
-    return ledger.attach_checkout_session(payment_id, session["id"], session["url"])
+
+    def open_at(customer_id: str) -> Payment:
+        payment = ledger.open_purchase(payment_id, account_id, package_id, quantity, customer_id)
+        if payment["checkout_url"]:
+            return payment
+        session = services.gateway.create_checkout_session(
+            payment,
+            customer_id=payment["stripe_customer_id"] or customer_id,
+            product_name=f"{credits.to_text(payment['credits'])} credits",
+            success_url=success_url,
+            cancel_url=cancel_url,
+        )
+        return ledger.attach_checkout_session(payment_id, session["id"], session["url"])
+
+    return with_customer(ledger, services.gateway, account_id, open_at)
 
 
 def open_intent(
@@ -50,17 +54,20 @@ def open_intent(
     """The payment, and the client secret of its PaymentIntent. A repeat with the same payment_id answers the same."""
     ledger, gateway = services.ledger, CardGateway(services.gateway.client)
     _require_package(services, package_id)
-    customer_id = customer_of(services, account_id)
-    payment = ledger.open_purchase(payment_id, account_id, package_id, quantity, customer_id)
-    if payment["stripe_payment_intent_id"] is not None:
-        return payment, services.gateway.retrieve_intent(payment["stripe_payment_intent_id"])["client_secret"]
-    intent = gateway.create_purchase_intent(
-        payment,
-        customer_id=payment["stripe_customer_id"] or customer_id,
-        description=f"{credits.to_text(payment['credits'])} credits",
-        metadata=services.gateway.sealer.metadata_of(payment, payment_id=payment["id"], topup_id=None),
-    )
-    return ledger.attach_payment_intent(payment_id, intent["id"]), intent["client_secret"]
+
+    def open_at(customer_id: str) -> tuple[Payment, str]:
+        payment = ledger.open_purchase(payment_id, account_id, package_id, quantity, customer_id)
+        if (intent_id := payment["stripe_payment_intent_id"]) is not None:
+            return payment, services.gateway.retrieve_intent(intent_id)["client_secret"]
+        intent = gateway.create_purchase_intent(
+            payment,
+            customer_id=payment["stripe_customer_id"] or customer_id,
+            description=f"{credits.to_text(payment['credits'])} credits",
+            metadata=services.gateway.sealer.metadata_of(payment, payment_id=payment["id"], topup_id=None),
+        )
+        return ledger.attach_payment_intent(payment_id, intent["id"]), intent["client_secret"]
+
+    return with_customer(ledger, services.gateway, account_id, open_at)
 
 
 def give_up(services: Services, payment: Payment) -> bool:
@@ -101,19 +108,6 @@ def _require_package(services: Services, package_id: str) -> None:
             code="unknown_package",
             status=404,
         )
-
-
-def customer_of(services: Services, account_id: str) -> str:
-    """The account's Stripe customer, made when there is none or when it was deleted."""
-    known = services.ledger.get_customer(account_id)
-    if known is not None and not known["deleted"]:
-        return str(known["stripe_customer_id"])
-    account = services.ledger.get_account(account_id)
-    replaces = known["stripe_customer_id"] if known is not None else None
-    customer_id = services.gateway.ensure_customer(
-        account_id, account["name"], account["email"], replaces=replaces
-    )
-    return services.ledger.link_customer(account_id, customer_id)
 
 
 def _page(services: Services, name: str, payment_id: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from shared import stripe_subscriptions as at_stripe
+from shared.customers import with_customer
 from shared.errors import Refused
 from shared.stripe_client import StripeRefused
 from shared.subscription_models import SubscriptionCheckout
-from web.purchases import customer_of, own_url
+from web.purchases import own_url
 from web.services import Services
 
 
@@ -33,16 +34,19 @@ def open_checkout(
         raise Refused(
             "There is no such plan to buy. GET /api/billing/plans lists them.", code="not_found", status=404
         )
-    customer_id = customer_of(services, account_id)
-    checkout = ledger.open_subscription(checkout_id, account_id, plan_id, customer_id)
-    if checkout["checkout_url"]:
-        return checkout
-    for session_id in checkout["former"]:
-        _close(services, session_id)
-    session = at_stripe.create_subscription_checkout(
-        services.gateway.client, checkout, success_url=success_url, cancel_url=cancel_url
-    )
-    return ledger.attach_subscription_session(checkout_id, session["id"], session["url"])
+
+    def open_at(customer_id: str) -> SubscriptionCheckout:
+        checkout = ledger.open_subscription(checkout_id, account_id, plan_id, customer_id)
+        if checkout["checkout_url"]:
+            return checkout
+        for session_id in checkout["former"]:
+            _close(services, session_id)
+        session = at_stripe.create_subscription_checkout(
+            services.gateway.client, checkout, success_url=success_url, cancel_url=cancel_url
+        )
+        return ledger.attach_subscription_session(checkout_id, session["id"], session["url"])
+
+    return with_customer(ledger, services.gateway, account_id, open_at)
 
 
 def _close(services: Services, session_id: str) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from dramatiq.middleware import CurrentMessage
 
 from shared import keys, queue, stripe_notes
+from shared.customers import forget
 from shared.errors import Refused, StripeUnavailable
 from shared.models import Topup, TopupState
 from shared.observability import log_context
@@ -203,8 +204,8 @@ class _Run:
         log.error("Stripe refused the top-up", extra={"code": code, "param": param, "answer": answer})
         if refusal is not None:
             stripe_notes.report(self.app.ledger, refusal, topup["account_id"])
-        if param == "customer" and code == "resource_missing":
-            self.app.ledger.mark_customer_deleted(topup["stripe_customer_id"])
+        if refusal is not None and refusal.customer_missing:
+            forget(self.app.ledger, topup["stripe_customer_id"])
             reason = "customer_missing"
         else:
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from shared.charge_models import CustomerRequest
 from shared.db import Json
 from shared.ledger.calls import Calls
 from shared.models import OpenTopup, Payment, Reversal, Settlement, Topup, Verdict
@@ -22,6 +23,27 @@ class PaymentCalls(Calls):
     def get_customer(self, account_id: str) -> dict[str, Any] | None:
         """stripe_customer_id, default_payment_method, card, deleted, cards_version; None when there is none yet."""
         return self._call("get_customer", p_account_id=account_id)
+
+    def begin_customer(self, account_id: str) -> CustomerRequest:
+        """The account's customer, or what Stripe is to be asked for, until link_customer. Refused unknown_account."""
+        return self._call("begin_customer", p_account_id=account_id)
+
+    def retry_customer(self, account_id: str, attempt: int, *, email_refused: bool) -> CustomerRequest:
+        """Ends an attempt to make the customer: the next one has a key of its own. email_refused: without the address, which
+        is flagged at the account, with a notice. Answers as begin_customer. Refused unknown_account.
+        """
+        return self._call(
+            "retry_customer",
+            p_account_id=account_id,
+            p_attempt=attempt,
+            p_email_refused=email_refused,
+        )
+
+    def forget_customer(self, stripe_customer_id: str) -> str | None:
+        """Stripe does not know the customer any more: cards and default go, automatic charges pause as no_payment_method.
+        Answers the account, or None when none has this customer now.
+        """
+        return self._call("forget_customer", p_stripe_customer_id=stripe_customer_id)
 
     def set_default_payment_method(
         self, account_id: str, payment_method: str | None, card: dict[str, Any] | None, actor: str

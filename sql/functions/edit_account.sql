@@ -15,7 +15,9 @@ begin
     case when p_name <> v_old.name then 'name' end,
     case when p_email is not null and p_email is distinct from v_old.email then 'email' end], null);
   if cardinality(v_changed) > 0 then
-    update billing.accounts set name = coalesce(p_name, name), email = coalesce(p_email, email) where id = p_account_id;
+    update billing.accounts set name = coalesce(p_name, name), email = coalesce(p_email, email),
+           email_refused = email_refused and (p_email is null or p_email = email)
+     where id = p_account_id;
     insert into billing.audit_log (account_id, actor, action, subject, details)
     values (p_account_id, p_actor, 'account.edited', p_account_id, jsonb_build_object('changed', v_changed))
     returning id into v_entry;

@@ -26,6 +26,7 @@ begin
   delete from billing.notice_preferences where account_id = p_account_id;
   update billing.outbox set payload = payload - 'to'
    where account_id = p_account_id and topic = 'account.email_changed' and payload ? 'to';
+  update billing.customer_requests set name = '', email = null, is_done = true where account_id = p_account_id;
   update billing.accounts set name = 'Erased account', email = null
    where id = p_account_id and (name <> 'Erased account' or email is not null);
   if found then

@@ -6,6 +6,7 @@ declare
   v_account jsonb;
 begin
   select jsonb_build_object('account_id', a.id, 'name', a.name, 'email', a.email, 'status', b.status,
+           'email_refused', a.email_refused,
            'created', false, 'created_at', a.created_at)
     into v_account
     from billing.accounts a join billing.credit_balances b on b.account_id = a.id

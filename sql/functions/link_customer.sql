@@ -15,5 +15,7 @@ begin
     set stripe_customer_id = excluded.stripe_customer_id, default_payment_method = null, card = null, deleted_at = null,
         stripe_default = null, cards_version = customers.cards_version + 1
     where customers.deleted_at is not null;
+  -- The name and address that were sent are Stripe's now; the attempt stays, so that no key is used again.
+  update billing.customer_requests set is_done = true, name = '', email = null where account_id = p_account_id and not is_done;
   return (select to_jsonb(stripe_customer_id) from billing.customers where account_id = p_account_id);
 end $$;

@@ -1,15 +1,26 @@
 -- Freezes what is bought, at the catalogue's price with fees and taxes, before Stripe is asked. Callers: service. Idempotent by p_payment_id.
--- Raises RF001 unknown_account, RF007 unknown_package, RF008 invalid_value, RF011 topup_in_flight.
+-- A repeat whose payment has not reached Stripe takes p_customer_id over.
+-- Raises RF001 unknown_account, RF005 idempotency_conflict (the id is another order's), RF007 unknown_package, RF008 invalid_value, RF011 topup_in_flight.
 create or replace function billing.open_purchase(
   p_payment_id text, p_account_id text, p_package_id text, p_quantity integer, p_customer_id text)
   returns jsonb
   language plpgsql volatile security definer set search_path = '' as $$
 declare
   v_quote jsonb;
+  v_known billing.payments;
   v_wait  integer;
 begin
   perform billing._lock_account(p_account_id);
-  if not exists (select from billing.payments where id = p_payment_id and account_id = p_account_id) then
+  select * into v_known from billing.payments where id = p_payment_id;
+  if found then
+    if (v_known.account_id, v_known.purpose, v_known.package_id, v_known.quantity)
+       is distinct from (p_account_id, 'purchase', p_package_id, p_quantity) then
+      raise exception using errcode = 'RF005', message = 'This payment id was used before for another purchase.';
+    end if;
+    update billing.payments set stripe_customer_id = p_customer_id
+     where id = p_payment_id and stripe_checkout_session_id is null and stripe_payment_intent_id is null
+       and status in ('open', 'canceled') and stripe_customer_id is distinct from p_customer_id;
+  else
     -- A person would pay twice for one shortage; the charge under way is mostly over within seconds.
     v_wait := ceil(extract(epoch from billing._topup_in_flight(p_account_id) - now()));
     if v_wait is not null then

@@ -1,15 +1,23 @@
 -- Freezes the plan that is subscribed to, at the catalogue's price, before Stripe is asked. Answers the checkout with
 -- `former`: Sessions of the account's earlier checkouts, to be closed before a new one is made.
--- Callers: service. Idempotent by p_id. Raises RF001 unknown_account, RF008 invalid_value (the plan is free), RF009
+-- Callers: service. Idempotent by p_id (another plan: RF005 idempotency_conflict). Raises RF001 unknown_account, RF008 invalid_value (the plan is free), RF009
 -- not_found (no such plan), RF010 state_conflict (the account has a subscription).
 create or replace function billing.open_subscription(p_id text, p_account_id text, p_plan_id text, p_customer_id text)
   returns jsonb
   language plpgsql volatile security definer set search_path = '' as $$
 declare
-  v_plan billing.subscription_plans;
+  v_plan  billing.subscription_plans;
+  v_known billing.subscription_checkouts;
 begin
   perform billing._lock_account(p_account_id);
-  if not exists (select from billing.subscription_checkouts where id = p_id and account_id = p_account_id) then
+  select * into v_known from billing.subscription_checkouts where id = p_id;
+  if found then
+    if (v_known.account_id, v_known.plan_id) is distinct from (p_account_id, p_plan_id) then
+      raise exception using errcode = 'RF005', message = 'This checkout id was used before for another plan.';
+    end if;
+    update billing.subscription_checkouts set stripe_customer_id = p_customer_id
+     where id = p_id and stripe_checkout_session_id is null and stripe_customer_id is distinct from p_customer_id;
+  else
     select * into v_plan from billing.subscription_plans where id = p_plan_id and active;
     if not found then
       raise exception using errcode = 'RF009', message = 'There is no such plan. GET /api/billing/plans lists them.';

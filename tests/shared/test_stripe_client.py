@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import threading
 from collections.abc import Iterator
@@ -149,9 +150,10 @@ def test_confirmation_is_off_session_and_keyed_by_its_row(server: Server, gatewa
 def test_checkout_session_carries_our_ids_twice_and_saves_the_card(
     server: Server, gateway: StripeGateway
 ) -> None:
+    opened = dt.datetime.now(dt.UTC).replace(microsecond=0)
     for _ in range(2):
         gateway.create_checkout_session(
-            PAYMENT,
+            PAYMENT | {"created_at": opened.isoformat()},
             customer_id="cus_1",
             product_name="100 credits",
             success_url="https://a/s",
@@ -172,7 +174,7 @@ def test_checkout_session_carries_our_ids_twice_and_saves_the_card(
         == sent["payment_intent_data[metadata][refill_payment_id]"]
         == "pay_1"
     )
-    assert sent["expires_at"] == "1795208400"
+    assert int(sent["expires_at"]) == int(opened.timestamp()) + 3600
     assert server.requests[0][2] == server.requests[1][2]
 
 

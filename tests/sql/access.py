@@ -46,7 +46,7 @@ HIDDEN = {
     "subscription_grants", "invoice_lines",
     "usage_exports", "notice_deliveries", "webhook_endpoints", "notice_preferences", "fee_rules",
     "member_sessions", "invitations", "adjustments", "usage_rollups", "usage_rollup_marks",
-    "reconciliations", "reconciliation_differences", "stripe_refusals", "currencies",
+    "reconciliations", "reconciliation_differences", "stripe_refusals", "customer_requests", "currencies",
     "credit_draws", "current_action_costs", "ledger_entries",
 }  # fmt: skip
 # The views of schema api, with the column that names the account; none: the catalogue.

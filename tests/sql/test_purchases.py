@@ -29,7 +29,27 @@ def test_a_purchase_freezes_the_price_of_the_catalogue(books: Books) -> None:
 def test_opening_a_purchase_again_answers_the_first(books: Books) -> None:
     first = books.ledger.open_purchase("p", "a", "credits_100", 1, "cus_a")
     with books.nothing_moves():
-        assert books.ledger.open_purchase("p", "a", "credits_600", 7, "cus_a") == first
+        assert books.ledger.open_purchase("p", "a", "credits_100", 1, "cus_a") == first
+
+
+@pytest.mark.parametrize(
+    ("buyer", "package", "quantity"),
+    [("a", "credits_600", 1), ("a", "credits_100", 2), ("a", "credits_600", 7), ("b", "credits_100", 1)],
+)
+def test_the_id_of_another_order_opens_nothing(books: Books, buyer: str, package: str, quantity: int) -> None:
+    books.open("b", 1)
+    books.ledger.open_purchase("p", "a", "credits_100", 1, "cus_a")
+    with books.refused("idempotency_conflict"):
+        books.ledger.open_purchase("p", buyer, package, quantity, "cus_a")
+
+
+def test_a_payment_follows_the_customer_until_it_has_reached_stripe(books: Books) -> None:
+    books.ledger.open_purchase("p", "a", "credits_100", 1, "cus_gone")
+    again = books.ledger.open_purchase("p", "a", "credits_100", 1, "cus_new")
+    assert again["stripe_customer_id"] == "cus_new"
+    books.ledger.attach_checkout_session("p", "cs_1", "https://checkout.stripe.com/1")
+    later = books.ledger.open_purchase("p", "a", "credits_100", 1, "cus_third")
+    assert later["stripe_customer_id"] == "cus_new"
 
 
 def test_ten_openings_at_once_make_one_payment(books: Books) -> None:

@@ -11,10 +11,11 @@ from shared import stripe_refusals
 from shared.errors import StripeUnavailable
 from tests.support import Database
 from tests.web.conftest import Counts
-from tests.web.test_payment_methods import Shop, server, shop  # noqa: F401
+from tests.web.test_payment_methods import Shop, server, shop
 from web import openapi
 from web.endpoints import REGISTRY
 
+__all__ = ["server", "shop"]
 CHECKOUT = "/api/billing/checkout-sessions"
 INTENT = "/api/create-payment-intent"
 SETUP = "/api/billing/setup-intents"
@@ -153,7 +154,7 @@ def notices(database: Database) -> Notices:
 
 @pytest.mark.parametrize(("path", "body", "called", "fault", "code", "status"), CLASSES)
 def test_each_class_of_refusal_has_its_code_and_sentence_and_moves_nothing(
-    shop: Shop,  # noqa: F811
+    shop: Shop,
     money: Counts,
     notices: Notices,
     database: Database,
@@ -184,7 +185,7 @@ def test_each_class_of_refusal_has_its_code_and_sentence_and_moves_nothing(
 
 
 def test_the_notice_has_stripes_code_sentence_and_request_and_comes_once_a_cause(
-    shop: Shop,  # noqa: F811
+    shop: Shop,
     notices: Notices,
 ) -> None:
     shop.post(SETUP)

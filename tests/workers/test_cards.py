@@ -154,11 +154,11 @@ def test_cards_of_other_customers_are_not_ours(shop: Shop) -> None:
     ]
 
 
-def test_event_about_a_customer_that_stripe_deleted_switches_off(shop: Shop) -> None:
+def test_event_about_a_customer_that_stripe_deleted_pauses_for_want_of_a_card(shop: Shop) -> None:
     method = default(shop)
     shop.client.v1.customers.delete(shop.customer)
     shop.world.receive("payment_method.updated", {"id": method, "customer": shop.customer})
-    assert (shop.world.settings["enabled"], listed(shop)) == (False, set())
+    assert (shop.world.settings["paused_reason"], listed(shop)) == ("no_payment_method", set())
 
 
 def test_event_waits_while_stripe_is_away(shop: Shop) -> None:

@@ -204,7 +204,12 @@ def test_an_older_event_of_a_subscription_does_not_set_it_back(shop: Shop) -> No
     shop.client.v1.subscriptions.cancel(subscription_id)
     told = [event for event in history(shop) if event["type"].startswith("customer.subscription.")]
     kinds = [event["type"].rpartition(".")[2] for event in told]
-    assert kinds == ["deleted", "updated", "updated", "created"]  # created as incomplete, active once it is paid
+    assert kinds == [
+        "deleted",
+        "updated",
+        "updated",
+        "created",
+    ]  # created as incomplete, active once it is paid
     for number, event in enumerate(told):
         work_off(shop, event, str(number))
         assert current(shop)["status"] == "canceled"

@@ -333,12 +333,13 @@ def test_card_detached_before_confirm_is_final_and_tells_the_account(world: Worl
     assert len(world.notices("topup.paused")) == 1
 
 
-def test_customer_deleted_at_stripe_switches_off_and_keeps_the_books(world: World) -> None:
+def test_customer_deleted_at_stripe_pauses_and_keeps_the_books(world: World) -> None:
     """No. 49."""
     world.spend(90)
     world.stripe.faults["create"] = [StripeRefused("No such customer", "resource_missing", "customer")]
     world.check()
-    assert [world.topup["state"], world.settings["enabled"], world.balance] == ["canceled", False, 10]
+    state = [world.topup["state"], world.settings["paused_reason"], world.balance]
+    assert state == ["canceled", "no_payment_method", 10]
     world.check()
     assert len(world.topups) == 1
 

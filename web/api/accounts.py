@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 from flask import Response
 from pydantic import Field, model_validator
 
+from shared.errors import Refused
 from web import idempotency
 from web.api.members import AccountPath
 from web.endpoints import Call, Endpoint
@@ -43,6 +44,12 @@ class Account(Answer):
     account_id: str
     name: str
     email: str | None
+    email_refused: Annotated[
+        bool,
+        Field(
+            description="Stripe does not accept the address: it mails no receipts until the address is corrected."
+        ),
+    ]
     status: str
     created_at: str
 
@@ -57,13 +64,28 @@ class Account(Answer):
     example={"id": "acme", "name": "Acme", "email": "billing@acme.example"},
     answer=Account,
     statuses=(201, 200),
-    errors=("unknown_account", "idempotency_key_reused", "invalid_idempotency_key", "request_in_flight"),
+    errors=(
+        "unknown_account",
+        "key_bound",
+        "idempotency_key_reused",
+        "invalid_idempotency_key",
+        "request_in_flight",
+    ),
 )
 def open_account(call: Call) -> Response:
-    """201 and the sign-up credits, once; 200 and the account as it is when the id is known."""
+    """201 and the sign-up credits, once; 200 and the account as it is when the id is known.
+
+    A key that is bound to an account opens no other.
+    """
     body: NewAccount = call.body
     if body.id is not None:
         return _open(call, call.account_id(body.id))
+    if call.api_key["account_id"] is not None:
+        raise Refused(
+            "This API key is bound to one account and opens no other. Use a key that is bound to none.",
+            code="key_bound",
+            status=403,
+        )
     return idempotency.once(
         call.services.ledger, call.caller, body.model_dump(), lambda attempt: _open(call, attempt.id("acc"))
     )
