@@ -1,4 +1,4 @@
-"""A charge has a cause: only spending arms auto top-up, and what takes credits otherwise charges nothing until the next spend."""
+"""Only spending arms auto top-up; what takes credits otherwise charges nothing until the next spend."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Preview(Answer):
 
     outcome: Literal[
         "charge", "above_threshold", "no_payment_method", "open_topup", "paused", "account_paused", "declined",
-        "cap_day", "cap_month", "cap_per_hour",
+        "cap_day", "cap_month", "cap_per_hour", "next_spend",
     ]  # fmt: skip
     until: Annotated[str | None, Field(description="When what stands in the way of a charge ends.")]
     charge: PreviewCharge | None
