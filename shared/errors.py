@@ -95,6 +95,7 @@ REFUSALS: dict[str, tuple[str, int]] = {
     "RF016": ("unknown_model", 422),
     "RF017": ("unknown_dimension", 422),
     "RF018": ("price_change_too_large", 422),
+    "RF019": ("plan_price_mismatch", 409),
 }
 
 

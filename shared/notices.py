@@ -104,6 +104,9 @@ TOPICS: Final[dict[str, Topic]] = {
     "member.invited": Topic("Somebody is invited to become a member of the account.", (), personal=True),
     "operations.fraud_warning": Topic("Stripe warns that a payment may be fraud.", (), slack=True),
     "operations.paid_without_credits": Topic("A line of a plan was paid and grants nothing.", (), slack=True),
+    "operations.plan_price_mismatch": Topic(
+        "A plan's row disagrees with its price at Stripe; it is not sold.", (), slack=True
+    ),
     "operations.reconciliation_difference": Topic("Stripe and the books differ.", (), slack=True),
     "operations.stripe_refused": Topic(
         "Stripe refused a call, and only an operator can correct why.", (), slack=True

@@ -26,6 +26,11 @@ def session_end(created_at: str, now: dt.datetime | None = None) -> int:
     return int((opened + CHECKOUT_LIFETIME + _RENEWAL * (late // _RENEWAL)).timestamp())
 
 
+def age_of(created_at: str) -> dt.timedelta:
+    """How old a row is."""
+    return dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(created_at)
+
+
 def create_session(client: stripe.StripeClient, key: str, params: StripeData) -> StripeData:
     """The one Checkout Session of a row, which its client_reference_id names."""
 

@@ -1,4 +1,4 @@
-"""Pages of Stripe's lists by a window of creation, for reconciliation: a hundred objects a read, newest first.
+"""Pages of Stripe's lists, for reconciliation: a hundred objects a read, newest first.
 
 Each page is read anew from where the last one ended, so that memory stays that of one page however long the window is.
 """
@@ -6,6 +6,7 @@ Each page is read anew from where the last one ended, so that memory stays that 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -23,6 +24,7 @@ Kind = Literal[
     "refunds",
     "disputes",
     "subscriptions",
+    "lasting",
     "invoices",
     "setups",
     "events",
@@ -37,12 +39,18 @@ _QUERIES: Final[dict[Kind, StripeData]] = {
     "refunds": {},
     "disputes": {},
     "subscriptions": {"status": "all"},
+    # Without a status Stripe leaves out those that have ended (docs.stripe.com/api/subscriptions/list).
+    "lasting": {},
     "invoices": {},
     "setups": {},
-    "events": {"delivery_success": False},
+    "events": {},
 }
 # What changes for as long as it lives is listed whole, whenever it was made.
-_WITHOUT_WINDOW: Final = frozenset({"subscriptions"})
+_WITHOUT_WINDOW: Final = frozenset({"lasting"})
+# So many types may be asked for at once (docs.stripe.com/api/events/list).
+TYPES_MAX: Final = 20
+# Stripe keeps events for so long (the same page).
+EVENTS_KEPT: Final = dt.timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +62,17 @@ class Page:
 
 
 def read_page(
-    client: stripe.StripeClient, kind: Kind, since: dt.datetime, until: dt.datetime, after: str | None
+    client: stripe.StripeClient,
+    kind: Kind,
+    since: dt.datetime,
+    until: dt.datetime,
+    after: str | None,
+    types: Sequence[str] = (),
 ) -> Page:
-    """The next page of a list; errors as shared.stripe_client. One read."""
+    """The next page of a list; errors as shared.stripe_client. One read. types: of events."""
     query: dict[str, Any] = {"limit": PAGE, **_QUERIES[kind]}
+    if types:
+        query["types"] = list(types)
     if kind not in _WITHOUT_WINDOW:
         query["created"] = {"gte": int(since.timestamp()), "lt": int(until.timestamp()) + 1}
     if after is not None:
@@ -77,6 +92,7 @@ def _lists(client: stripe.StripeClient, kind: Kind) -> Any:
         "refunds": v1.refunds,
         "disputes": v1.disputes,
         "subscriptions": v1.subscriptions,
+        "lasting": v1.subscriptions,
         "invoices": v1.invoices,
         "setups": v1.setup_intents,
         "events": v1.events,

@@ -14,6 +14,7 @@ from shared import keys
 from shared.stripe_creation import create_session, session_end
 from shared.stripe_errors import StripeRefused, translated
 from shared.stripe_facts import StripeData, id_of
+from shared.stripe_prices import decimal_text, needs_preview
 from shared.subscription_models import SubscriptionCheckout
 
 LINES_PAGE = 100
@@ -53,7 +54,10 @@ def _price(client: stripe.StripeClient, checkout: SubscriptionCheckout) -> Strip
             "currency": checkout["currency"],
             "unit_amount": checkout["amount"],
             "product": checkout["product"],
-            "recurring": {"interval": checkout["billing_interval"]},
+            "recurring": {
+                "interval": checkout["billing_interval"],
+                "interval_count": checkout["interval_count"],
+            },
         }
     }
 
@@ -104,8 +108,10 @@ def _parts(client: stripe.StripeClient, query: Any, part: Callable[[StripeData],
         return sorted({found for payment in payments if (found := part(payment.to_dict()))})
 
 
-def facts_of_subscription(subscription: StripeData) -> StripeData:
-    """The facts for ledger.mirror_subscription. Times are epoch seconds; periods stand on the items since `basil`."""
+def facts_of_subscription(subscription: StripeData, preview: StripeData | None = None) -> StripeData:
+    """The facts for ledger.mirror_subscription. Times are epoch seconds; periods stand on the items since `basil`.
+    preview: of preview_next, where needs_preview says so.
+    """
     metadata = subscription.get("metadata") or {}
     return {
         "id": subscription["id"],
@@ -114,14 +120,18 @@ def facts_of_subscription(subscription: StripeData) -> StripeData:
         "checkout": metadata.get("refill_checkout_id"),
         **{
             name: subscription.get(name)
-            for name in ("status", "cancel_at_period_end", "cancel_at", "ended_at", "created")
+            for name in ("status", "cancel_at_period_end", "cancel_at", "ended_at", "created", "trial_end")
         },
+        "paused": (subscription.get("pause_collection") or {}).get("behavior"),
+        "needs_preview": needs_preview(subscription),
+        "preview": preview,
         "items": [
             {
                 "price": id_of(item.get("price")),
                 "product": id_of((item.get("price") or {}).get("product")),
                 "quantity": item.get("quantity"),
-                "unit_amount": _decimal((item.get("price") or {}).get("unit_amount_decimal")),
+                "currency": (item.get("price") or {}).get("currency"),
+                "unit_amount": decimal_text((item.get("price") or {}).get("unit_amount_decimal")),
                 "interval": ((item.get("price") or {}).get("recurring") or {}).get("interval"),
                 "interval_count": ((item.get("price") or {}).get("recurring") or {}).get("interval_count"),
                 "period_start": item.get("current_period_start"),
@@ -130,33 +140,6 @@ def facts_of_subscription(subscription: StripeData) -> StripeData:
             for item in subscription["items"]["data"]
         ],
     }
-
-
-def retrieve_prices(
-    client: stripe.StripeClient, invoice: StripeData, subscription: StripeData | None
-) -> dict[str, StripeData]:
-    """The prices of the invoice's lines that cost something, by id: a line does not say what a whole period costs, nor how
-    long it is. Those of the subscription's items are known. A price that Stripe does not show is left out, and its lines go
-    by the plan's own cycle.
-    """
-    items = subscription["items"]["data"] if subscription else ()
-    found: dict[str, StripeData] = {item["price"]["id"]: item["price"] for item in items}
-    for line in invoice["lines"]["data"]:
-        price_id = id_of(((line.get("pricing") or {}).get("price_details") or {}).get("price"))
-        if price_id is None or price_id in found or line["amount"] <= 0:
-            continue
-        try:
-            found[price_id] = retrieve_price(client, price_id)
-        except StripeRefused as error:
-            if error.stripe_code != "resource_missing":
-                raise
-    return found
-
-
-def retrieve_price(client: stripe.StripeClient, price_id: str) -> StripeData:
-    """The price as it is now. Its amount, currency and interval never change (docs.stripe.com/api/prices/update)."""
-    with translated():
-        return client.v1.prices.retrieve(price_id).to_dict()
 
 
 def facts_of_invoice(invoice: StripeData, prices: dict[str, StripeData] | None = None) -> StripeData:
@@ -181,6 +164,7 @@ def facts_of_invoice(invoice: StripeData, prices: dict[str, StripeData] | None =
                 "amount_due",
                 "amount_paid",
                 "total",
+                "ending_balance",
                 "currency",
                 "number",
                 "created",
@@ -219,15 +203,10 @@ def _line(line: StripeData, prices: dict[str, StripeData]) -> StripeData:
         "amount": line["amount"] - discounts - included,
         "gross": line["amount"],
         "discount_inside": bool(line.get("discounts")) and not discounts,
-        "unit_amount": _decimal(price.get("unit_amount_decimal")),
+        "unit_amount": decimal_text(price.get("unit_amount_decimal")),
         "interval": recurring.get("interval"),
         "interval_count": recurring.get("interval_count"),
         "usage_type": recurring.get("usage_type"),
         "period_start": line["period"]["start"],
         "period_end": line["period"]["end"],
     }
-
-
-def _decimal(value: Any) -> str | None:
-    """A decimal of Stripe as text: JSON would make it a float."""
-    return None if value is None else str(value)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
+
+Interval = Literal["day", "week", "month", "year"]
 
 
 class SubscriptionCheckout(TypedDict):
@@ -17,7 +19,8 @@ class SubscriptionCheckout(TypedDict):
     credits_per_cycle: int
     amount: int
     currency: str
-    billing_interval: Literal["month", "year"]
+    billing_interval: Interval
+    interval_count: int
     stripe_price_id: str | None
     product: str
     own_product: bool
@@ -63,7 +66,10 @@ class InvoiceGrant(TypedDict):
 
 
 class Subscription(TypedDict):
-    """get_subscription. status is Stripe's; credits_per_cycle, amount: of its plan now, credits times the quantity."""
+    """get_subscription. status is Stripe's; credits_per_cycle: of its plan now, times the quantity. amount: of one unit at
+    Stripe, None where its price has no single one. items: as in mirror_subscription. next_amount: what is charged next,
+    after the customer's balance; None: nothing, or only Stripe knows. discount_amount: what coupons take off it.
+    """
 
     id: str
     account_id: str
@@ -78,8 +84,16 @@ class Subscription(TypedDict):
     started_at: str
     ended_at: str | None
     credits_per_cycle: int
-    amount: int
+    amount: int | None
     currency: str
-    interval: Literal["month", "year"]
+    interval: Interval
+    interval_count: int
+    price_id: str | None
+    items: list[dict[str, Any]] | None
+    paused: str | None
+    trial_end: str | None
+    next_amount: int | None
+    next_at: str | None
+    discount_amount: int | None
     credits_expire: bool
     rollover_cap: int | None

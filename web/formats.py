@@ -48,6 +48,13 @@ def kind(name: str) -> str:
     return KINDS.get(name, name.replace("_", " ").capitalize())
 
 
+def cycle(interval: str, word: str, count: int = 1) -> str:
+    """A cycle behind "a", "each" or "/": "each month", "every 3 months", "/ 3 months"."""
+    if count == 1:
+        return f"{word} {interval}"
+    return f"{'/' if word == '/' else 'every'} {count} {interval}s"
+
+
 def instant(text: str) -> str:
     """A time for people: "20 Nov 2026, 20:53 UTC"."""
     return datetime.fromisoformat(text).astimezone(UTC).strftime("%-d %b %Y, %H:%M UTC")
@@ -177,6 +184,7 @@ def register(app: Flask) -> None:
         "credits": credits_text,
         "signed": signed,
         "kind": kind,
+        "cycle": cycle,
         "instant": instant,
         "day": day,
         "exact": exact,

@@ -11,6 +11,7 @@ import json
 import logging
 import uuid
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 from flask import Response, request
@@ -26,15 +27,23 @@ HEADER = "Idempotency-Key"
 
 
 class Attempt:
-    """One request under its key; without a key every request is its own."""
+    """One request under its key; without a key every request is its own.
 
-    def __init__(self, caller: str, key: str | None) -> None:
+    `lasts`: a handler sets how many seconds its answer is of use, when that is less than the week that answers are kept.
+    """
+
+    def __init__(self, caller: str, key: str | None, number: int = 1) -> None:
         self.caller = caller
         self.key = key
+        self.number = number
+        self.lasts: int | None = None
 
     def id(self, prefix: str) -> str:
-        """The id of what this request makes: the same for every repeat."""
-        return keys.new_id(prefix) if self.key is None else keys.derived_id(prefix, self.caller, self.key)
+        """The id of what this request makes: the same for every repeat of one round."""
+        if self.key is None:
+            return keys.new_id(prefix)
+        rounds = () if self.number == 1 else (str(self.number),)
+        return keys.derived_id(prefix, self.caller, self.key, *rounds)
 
 
 def header_key() -> str | None:
@@ -50,39 +59,72 @@ def header_key() -> str | None:
 
 
 def once(
-    ledger: Ledger, caller: str, body: object, run: Callable[[Attempt], Response], key: str | None = None
+    ledger: Ledger,
+    caller: str,
+    body: object,
+    run: Callable[[Attempt], Response],
+    *,
+    makes: str | None = None,
+    renews: bool = False,
 ) -> Response:
-    """Runs the handler once for the key and the body; afterwards answers what it answered."""
-    key = key or header_key()
+    """Runs the handler once for the key and the body; afterwards answers what it answered.
+
+    makes: the prefix of the id of what the handler makes and the books keep. The key stays bound to its body for as long as
+    that lives, also after a first try that failed and after its answer was forgotten. An answer that is over is refused,
+    idempotency_key_expired; with `renews` it is made again, for what only a browser uses for a moment.
+    """
+    key = header_key()
     attempt = Attempt(caller, key)
     if key is None:
         return run(attempt)
-    known = ledger.begin_request(caller, key, _fingerprint(body))
+    subject = attempt.id(makes) if makes else None
+    known = ledger.begin_request(caller, key, _fingerprint(body), subject, renews=renews)
     if known["state"] == "done":
         return Response(json.dumps(known["body"]), status=known["status"], mimetype="application/json")
-    if known["state"] == "in_flight":
-        raise Refused(
-            "The first request with this key is still under way.", code="request_in_flight", status=409
-        )
-    if known["state"] == "conflict":
-        raise Refused(
-            "This Idempotency-Key was used for another request. Use a new one.", code="idempotency_key_reused"
-        )
+    if known["state"] != "new":
+        raise _refusal(known["state"])
+    attempt.number = known.get("round", 1)
     try:
         response = run(attempt)
-    except RefillError:
-        ledger.abandon_request(caller, key)
+    except RefillError as error:
+        ledger.abandon_request(caller, key, keep=not _changed_nothing(error))
         raise
-    _store(ledger, caller, key, response)
+    _store(ledger, attempt, response)
     return response
 
 
-def _store(ledger: Ledger, caller: str, key: str, response: Response) -> None:
+def expired() -> Refused:
+    """The refusal of a key whose answer is over."""
+    return Refused(
+        "This request was done before, and what it answered is over. Begin again, with a new Idempotency-Key.",
+        code="idempotency_key_expired",
+        status=409,
+    )
+
+
+def _refusal(state: str) -> Refused:
+    if state == "in_flight":
+        return Refused(
+            "The first request with this key is still under way.", code="request_in_flight", status=409
+        )
+    if state == "expired":
+        return expired()
+    return Refused(
+        "This Idempotency-Key was used for another request. Use a new one.", code="idempotency_key_reused"
+    )
+
+
+def _changed_nothing(error: RefillError) -> bool:
+    """Refused before anything was made. 409 may come after a row was written, as may all that Stripe says."""
+    return isinstance(error, Refused) and error.status != HTTPStatus.CONFLICT
+
+
+def _store(ledger: Ledger, attempt: Attempt, response: Response) -> None:
     content: Any = response.get_json()
     try:
-        ledger.finish_request(caller, key, response.status_code, content)
+        ledger.finish_request(attempt.caller, str(attempt.key), response.status_code, content, attempt.lasts)
     except Transient:  # it is done, and a repeat will find it by its derived ids
-        log.warning("the answer could not be stored for repeats", extra={"caller": caller})
+        log.warning("the answer could not be stored for repeats", extra={"caller": attempt.caller})
 
 
 def _fingerprint(body: object) -> str:

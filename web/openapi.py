@@ -38,6 +38,7 @@ CODES: dict[str, int] = dict(REFUSALS.values()) | {
     "account_required": 422,
     "too_many_events": 422,
     "idempotency_key_reused": 422,
+    "idempotency_key_expired": 409,
     "invalid_idempotency_key": 400,
     "request_in_flight": 409,
     "rate_limited": 429,

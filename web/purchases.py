@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from urllib.parse import urlsplit
 
 from shared import credits
@@ -10,6 +11,8 @@ from shared.errors import Refused
 from shared.models import Payment
 from shared.stripe_cards import CardGateway
 from shared.stripe_client import StripeRefused
+from shared.stripe_creation import session_end
+from web import idempotency
 from web.services import Services
 
 
@@ -35,7 +38,7 @@ def open_checkout(
     def open_at(customer_id: str) -> Payment:
         payment = ledger.open_purchase(payment_id, account_id, package_id, quantity, customer_id)
         if payment["checkout_url"]:
-            return payment
+            return _payable(payment)
         session = services.gateway.create_checkout_session(
             payment,
             customer_id=payment["stripe_customer_id"] or customer_id,
@@ -58,7 +61,7 @@ def open_intent(
     def open_at(customer_id: str) -> tuple[Payment, str]:
         payment = ledger.open_purchase(payment_id, account_id, package_id, quantity, customer_id)
         if (intent_id := payment["stripe_payment_intent_id"]) is not None:
-            return payment, services.gateway.retrieve_intent(intent_id)["client_secret"]
+            return _payable(payment), services.gateway.retrieve_intent(intent_id)["client_secret"]
         intent = gateway.create_purchase_intent(
             payment,
             customer_id=payment["stripe_customer_id"] or customer_id,
@@ -68,6 +71,18 @@ def open_intent(
         return ledger.attach_payment_intent(payment_id, intent["id"]), intent["client_secret"]
 
     return with_customer(ledger, services.gateway, account_id, open_at)
+
+
+def seconds_left(created_at: str) -> int:
+    """How long what was just made for a row can be paid, in seconds."""
+    return max(1, session_end(created_at) - int(time.time()))
+
+
+def _payable(payment: Payment) -> Payment:
+    """The payment that a former request has brought to Stripe. Refused idempotency_key_expired when its hour is over."""
+    if payment["overdue"]:
+        raise idempotency.expired()
+    return payment
 
 
 def give_up(services: Services, payment: Payment) -> bool:

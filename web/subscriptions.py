@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from shared import stripe_prices
 from shared import stripe_subscriptions as at_stripe
 from shared.customers import with_customer
 from shared.errors import Refused
 from shared.stripe_client import StripeRefused
+from shared.stripe_creation import CHECKOUT_LIFETIME, age_of
 from shared.subscription_models import SubscriptionCheckout
+from web import idempotency
 from web.purchases import own_url
 from web.services import Services
 
@@ -29,15 +32,27 @@ def open_checkout(
     success_url = own_url(services, success_url, "success_url") or home
     cancel_url = own_url(services, cancel_url, "cancel_url") or home
     ledger = services.ledger
-    if not any(plan["id"] == plan_id and plan["amount"] > 0 for plan in ledger.list_plans()):
+    plan = next((plan for plan in ledger.list_plans() if plan["id"] == plan_id and plan["amount"] > 0), None)
+    if plan is None:
         # Before a customer is made for nothing; open_subscription looks again.
         raise Refused(
             "There is no such plan to buy. GET /api/billing/plans lists them.", code="not_found", status=404
+        )
+    if plan["stripe_price_id"] is not None:
+        # What is shown and what Stripe charges are compared each time; open_subscription refuses what disagrees.
+        stripe_prices.compare_plan(
+            services.gateway.client,
+            ledger,
+            plan_id,
+            plan["stripe_price_id"],
+            live=services.settings.live,
         )
 
     def open_at(customer_id: str) -> SubscriptionCheckout:
         checkout = ledger.open_subscription(checkout_id, account_id, plan_id, customer_id)
         if checkout["checkout_url"]:
+            if age_of(checkout["created_at"]) >= CHECKOUT_LIFETIME:
+                raise idempotency.expired()
             return checkout
         for session_id in checkout["former"]:
             _close(services, session_id)

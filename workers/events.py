@@ -25,11 +25,14 @@ from workers.subscriptions import NOT_OURS, End
 log = logging.getLogger(__name__)
 
 
-def process_event(app: App, event_id: str) -> None:
-    """Works a stored event off. Stripe away: later. A flaw: parked. Other failures: the claim counts."""
+def process_event(app: App, event_id: str) -> str | None:
+    """Works a stored event off. Stripe away: later. A flaw: parked. Other failures: the claim counts.
+
+    Answers its state, or deferred; None when it is finished, or somebody is at it.
+    """
     event = app.ledger.claim_stripe_event(event_id)
     if event is None:
-        return
+        return None
     with log_context(event=event_id, type=event["type"]):
         try:
             state, reason = judge(app, event)
@@ -37,7 +40,7 @@ def process_event(app: App, event_id: str) -> None:
             stripe_notes.report(app.ledger, error)
             log.warning("event deferred", extra={"reason": error.code})
             app.ledger.defer_stripe_event(event_id, error.code)
-            return
+            return "deferred"
         except DatabaseUnavailable as error:
             # The claim was not the event's fault, and may be the eighth.
             app.ledger.defer_stripe_event(event_id, error.code)
@@ -52,6 +55,7 @@ def process_event(app: App, event_id: str) -> None:
             logging.ERROR if state == "parked" else logging.INFO, "event %s", state, extra={"reason": reason}
         )
         app.ledger.finish_stripe_event(event_id, state, reason)
+        return state
 
 
 def judge(app: App, event: StripeEvent) -> End:

@@ -10,13 +10,14 @@ from typing import Any
 from shared import queue
 from shared.errors import QueueUnavailable, Transient
 from shared.ledger import patient
-from workers import delivery
+from workers import delivery, subscriptions
 from workers.app import App
 
 log = logging.getLogger(__name__)
 
 ITEMS_MAX = 1_000
 EXPIRY_ACCOUNTS_MAX = 500
+PORTION_ACCOUNTS_MAX = 200
 # So few that nobody waits long for an account of theirs.
 HOLD_ACCOUNTS_MAX = 50
 REPRICED_MAX = 1_000
@@ -42,6 +43,9 @@ def sweep(app: App) -> None:
         "notices_planned": _step("notices", lambda: delivery.plan(app, ITEMS_MAX)),
         "enqueued": _step("due work", lambda: _enqueue_due(app)),
         "expired": _step("lot expiry", lambda: app.ledger.expire_lots(EXPIRY_ACCOUNTS_MAX)),
+        "portions": _step(
+            "portions of plans", lambda: _until_done(lambda: app.ledger.grant_portions(PORTION_ACCOUNTS_MAX))
+        ),
         "holds_expired": _step("hold expiry", lambda: _expire_holds(app)),
         "usage_repriced": _step("repricing", lambda: _reprice_usage(app)),
         "cards_expiring": _step(
@@ -62,6 +66,7 @@ def run_checks(app: App) -> None:
         log.error("invariant violated", extra=dict(violation))
     result = {violation["invariant"]: violation["violations"] for violation in violations}
     app.ledger.finish_job(queue.RUN_CHECKS, {"violations": result})
+    _step("plan prices", lambda: subscriptions.check_plans(app))
 
 
 def prune(app: App) -> None:

@@ -149,6 +149,17 @@ def check_payment(app: App, payment_id: str) -> None:
         app.ledger.postpone_payment_check(payment_id)
 
 
+def look_again(app: App, payment: Payment) -> Verdict | None:
+    """Asks Stripe what became of a payment that is not final; None when Stripe has nothing of it yet. Raises its errors."""
+    if payment["status"] == "parked":
+        return _look_at_parked(app, payment)
+    if payment["status"] not in ("open", "processing"):
+        return None
+    if payment["stripe_checkout_session_id"] is None and payment["stripe_payment_intent_id"] is None:
+        return None
+    return _look(app, payment)
+
+
 def _look(app: App, payment: Payment) -> Verdict:
     if payment["topup_id"] is not None:
         return _look_at_topup(app, payment, payment["topup_id"])

@@ -1,9 +1,11 @@
 """Reconciliation: the books and Stripe's own objects, compared page by page, both ways, and mended where that is possible.
 
 Webhooks are only hints; what Stripe keeps is what happened. A run goes through Stripe's lists by a window of creation, a
-hundred objects a read. Each page is compared in one ledger call; what differs goes the way its webhook would have gone
-(workers/repairs.py), and what no repair can mend becomes a difference with a reason. The run's row keeps step and cursor,
-so that a killed run goes on where it stopped, and a page that is done twice changes nothing more.
+hundred objects a read, then through all events of the window, which tell of changes of older objects, and then reads again
+what is not final by the books. Each page is compared in one ledger call; what differs goes the way its webhook would have
+gone (repairs.py, rereading.py), and what no repair can mend becomes a difference with a reason. The run's row keeps step and
+cursor, so that a killed run goes on where it stopped, and a page that is done twice changes nothing more; and what it could
+not look at, so that nobody takes its end for agreement.
 """
 
 from __future__ import annotations
@@ -15,38 +17,69 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from shared import keys, queue, stripe_notes
-from shared.errors import StripeUnavailable
+from shared.errors import DatabaseUnavailable, StripeUnavailable
 from shared.observability import log_context
 from shared.reconciliation_models import Reconciliation
 from shared.stripe_client import StripeBusy, StripeRefused
+from shared.stripe_errors import StripeForbidden
 from shared.stripe_facts import StripeData
-from shared.stripe_lists import Kind, read_page
-from workers import repairs
+from shared.stripe_lists import EVENTS_KEPT, TYPES_MAX, Kind, read_page
+from workers import repairs, rereading
 from workers.app import App
-from workers.repairs import Repairs
+from workers.events import HANDLERS
+from workers.repairing import NO_PERMISSION, Postponed, Repairs
 
 log = logging.getLogger(__name__)
 
 # Then the worker's thread is free for others, and a fresh message goes on.
 SLICE_SECONDS = 60.0
 OURS: Final = "ours"
-OURS_PAGE: Final = 50
+EVENTS: Final = "events"
+ROWS_PAGE: Final = 50
 
 Step = Callable[[Repairs, list[StripeData]], None]
 # In this order: whose payments they are, what was paid, what was taken back, what is subscribed to, the rest.
-STEPS: Final[dict[str, Step]] = {
+LISTS: Final[dict[str, Step]] = {
     "customers": repairs.customers,
     "payments": repairs.payments,
     "refunds": repairs.refunds,
     "disputes": repairs.disputes,
     "subscriptions": repairs.subscriptions,
+    "lasting": repairs.subscriptions,
     "invoices": repairs.invoices,
     "setups": repairs.setups,
     "sessions": repairs.sessions,
-    "events": repairs.missed_events,
-    # The other way round: what the books have as paid, and Stripe's lists have not shown.
+    EVENTS: repairs.missed_events,
+}
+# The other way round: what is not final by the books, and what they have as paid and Stripe's lists have not shown.
+ROWS: Final[dict[str, Step]] = {
+    "open_payments": rereading.open_payments,
+    "open_reversals": rereading.open_reversals,
+    "open_invoices": rereading.open_invoices,
+    "open_subscriptions": rereading.open_subscriptions,
+    "cards": rereading.customers_cards,
     OURS: repairs.ours,
 }
+STEPS: Final[dict[str, Step]] = LISTS | ROWS
+DEPTHS: Final = ("created", "open", "all")
+# The steps that only deeper runs make, and from which depth on.
+FROM_DEPTH: Final = {
+    "lasting": "open", "open_payments": "open", "open_reversals": "open", "open_invoices": "open",
+    "open_subscriptions": "open", "cards": "all",
+}  # fmt: skip
+# How much further back deeper runs list what changes after it was made: drafts are finalized and retried for weeks, refunds
+# fail within 30 days, disputes are decided within three months.
+LOOKBACK: Final = {
+    "refunds": dt.timedelta(days=40),
+    "disputes": dt.timedelta(days=120),
+    "invoices": dt.timedelta(days=40),
+    "setups": dt.timedelta(days=2),
+    "sessions": dt.timedelta(days=2),
+}
+# Webhooks of the last minutes may be on their way to a service that runs.
+WEBHOOK_TIME: Final = dt.timedelta(minutes=5)
+_TYPES: Final = sorted(HANDLERS)
+TYPES: Final = [_TYPES[at : at + TYPES_MAX] for at in range(0, len(_TYPES), TYPES_MAX)]
 
 
 def reconcile(app: App, run_id: str | None = None) -> None:
@@ -60,15 +93,16 @@ def reconcile(app: App, run_id: str | None = None) -> None:
         try:
             if not _work(app, run):
                 app.queue.hint(queue.RECONCILE, run_id)
+        except Postponed as error:
+            # The claim counts: over an object for which Stripe fails each time the run does not wait for ever.
+            log.warning("Stripe failed over an object, the page is done again", exc_info=error.__cause__)
         except (StripeUnavailable, StripeBusy) as error:
             stripe_notes.report(app.ledger, error)
-            log.warning(
-                "Stripe is away, reconciliation goes on when its lease is over", extra={"code": error.code}
-            )
-        except StripeRefused as error:
-            stripe_notes.report(app.ledger, error)
-            log.exception("reconciliation failed", extra={"code": error.stripe_code})
-            app.ledger.finish_reconciliation(run_id, "failed", f"stripe_refused: {error.stripe_code}")
+            log.warning("Stripe is away, reconciliation goes on soon", extra={"code": error.code})
+            app.ledger.defer_reconciliation(run_id)
+        except DatabaseUnavailable:
+            app.ledger.defer_reconciliation(run_id)
+            raise
 
 
 def _work(app: App, run: Reconciliation) -> bool:
@@ -89,26 +123,64 @@ def _work(app: App, run: Reconciliation) -> bool:
 
 
 def _page(app: App, run: Reconciliation, *, release: bool) -> Reconciliation | None:
-    step, repairing = run["step"], Repairs(app, run)
-    if step == OURS:
-        items, after = _ours(app, run)
-    else:
-        since, until = (dt.datetime.fromisoformat(time) for time in (run["since"], run["until"]))
-        page = read_page(app.gateway.client, cast("Kind", step), since, until, run["cursor"])
-        items, after = page.items, page.after
-    STEPS[step](repairing, items)
-    counts = {"pages": 1, step: len(items), **repairing.counts}
+    step, work = run["step"], Repairs(app, run)
+    try:
+        items, after = _rows(app, run) if step in ROWS else _listed(app, run)
+    except StripeForbidden as error:
+        stripe_notes.report(app.ledger, error)
+        work.not_compared(NO_PERMISSION)
+        items, after = [], None
+    except StripeRefused as error:
+        # The object at which the last page ended is gone, say.
+        stripe_notes.report(app.ledger, error)
+        log.exception("Stripe refused a list", extra={"code": error.stripe_code})
+        work.not_compared(f"Stripe refused the list: {error.stripe_code}")
+        items, after = [], None
+    STEPS[step](work, items)
+    counts = {"pages": 1, step: len(items), **work.counts}
     log.info("reconciled a page of %s", step, extra=counts)
-    return app.ledger.save_reconciliation(
-        run["id"], step if after is not None else _next(step), after, counts, release=release
-    )
+    following = step if after is not None else _next(step, run["depth"])
+    return app.ledger.save_reconciliation(run["id"], following, after, counts, release=release)
 
 
-def _ours(app: App, run: Reconciliation) -> tuple[list[StripeData], str | None]:
-    rows = app.ledger.unreconciled_payments(run["since"], run["until"], run["cursor"], OURS_PAGE)
-    return rows, rows[-1]["id"] if len(rows) == OURS_PAGE else None
+def _listed(app: App, run: Reconciliation) -> tuple[list[StripeData], str | None]:
+    """A page of a list of Stripe's, and the cursor of the next one."""
+    step, client = cast("Kind", run["step"]), app.gateway.client
+    since, until = (dt.datetime.fromisoformat(time) for time in (run["since"], run["until"]))
+    if step == EVENTS:
+        return _events(app, run, since, until)
+    if run["depth"] != "created":
+        since -= LOOKBACK.get(step, dt.timedelta())
+    page = read_page(client, step, since, until, run["cursor"])
+    return page.items, page.after
 
 
-def _next(step: str) -> str:
-    names = [*STEPS, "end"]
-    return names[names.index(step) + 1]
+def _events(
+    app: App, run: Reconciliation, since: dt.datetime, until: dt.datetime
+) -> tuple[list[StripeData], str | None]:
+    """Events of every type that Refill acts on, some types at a time. The cursor: which of them, and the last event."""
+    if since < dt.datetime.now(dt.UTC) - EVENTS_KEPT:
+        Repairs(app, run).not_compared("older than 30 days: Stripe keeps no event for longer")
+    if run["kind"] != "manual":
+        until = max(since + dt.timedelta(seconds=1), until - WEBHOOK_TIME)
+    part, _, cursor = (run["cursor"] or "0:").partition(":")
+    number = int(part)
+    page = read_page(app.gateway.client, EVENTS, since, until, cursor or None, TYPES[number])
+    if page.after is not None:
+        return page.items, f"{number}:{page.after}"
+    return page.items, f"{number + 1}:" if number + 1 < len(TYPES) else None
+
+
+def _rows(app: App, run: Reconciliation) -> tuple[list[StripeData], str | None]:
+    """A page of the books' own rows, and the cursor of the next one."""
+    step, cursor = run["step"], run["cursor"]
+    if step == OURS:
+        rows = app.ledger.unreconciled_payments(run["since"], run["until"], cursor, ROWS_PAGE)
+    else:
+        rows = app.ledger.list_unfinished(step, cursor, ROWS_PAGE)
+    return rows, rows[-1]["id"] if len(rows) == ROWS_PAGE else None
+
+
+def _next(step: str, depth: str) -> str:
+    names = [name for name in STEPS if DEPTHS.index(FROM_DEPTH.get(name, "created")) <= DEPTHS.index(depth)]
+    return [*names, "end"][names.index(step) + 1]

@@ -5,19 +5,18 @@ from __future__ import annotations
 import functools
 import json
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from shared import queue, stripe_webhook
-from shared.errors import Refused
 from shared.models import Payment
-from shared.reconciliation_models import Finding, Reconciliation
+from shared.reconciliation_models import Finding
 from shared.stripe_client import StripeRefused
 from shared.stripe_facts import StripeData, id_of
 from workers import cards, events, purchases, restoring, reversals
 from workers import subscriptions as mirror
 from workers.app import App
+from workers.repairing import Repairs, is_id
 
 log = logging.getLogger(__name__)
 
@@ -25,48 +24,14 @@ log = logging.getLogger(__name__)
 _FOR_A_PERSON = frozenset({"parked", "not_paid", "another_intent"})
 
 
-class Repairs:
-    """One page's worth: the app, the run, and how many things were mended or noted."""
-
-    def __init__(self, app: App, run: Reconciliation) -> None:
-        self.app = app
-        self.run = run
-        self.counts: Counter[str] = Counter()
-
-    def differs(
-        self, subject: str, account_id: str | None, reason: str, details: dict[str, Any] | None = None
-    ) -> None:
-        """Notes what cannot be mended."""
-        self.counts["differences"] += 1
-        kind = self.run["step"]
-        if self.app.ledger.record_difference(
-            self.run["id"], kind, subject, account_id, reason, details or {}
-        ):
-            log.error(
-                "difference with Stripe", extra={"subject": subject, "account": account_id, "reason": reason}
-            )
-
-    def mend(self, finding: Finding, repair: Callable[[], str | None]) -> None:
-        """Runs a repair. It answers None, or the reason why nothing could be mended; a refusal is such a reason, too."""
-        try:
-            reason = repair()
-        except Refused as error:
-            reason = error.code
-        except StripeRefused as error:
-            reason = f"stripe_refused: {error.stripe_code}"
-        if reason is not None:
-            self.differs(finding["id"], finding["account_id"], reason)
-            return
-        self.counts["repaired"] += 1
-        log.info("mended", extra={"subject": finding["id"], "account": finding["account_id"]})
-
-
 def customers(work: Repairs, items: list[StripeData]) -> None:
     """Accounts that are missing here are opened again, and customers linked to theirs."""
     app = work.app
-    sealed = [{"id": item["id"], "account": app.gateway.sealer.account_of(item)} for item in items]
+    sealed = work.facts(
+        items, lambda item: {"id": item["id"], "account": app.gateway.sealer.account_of(item)}
+    )
     by_id = {item["id"]: item for item in items}
-    for found in app.ledger.compare_customers(sealed):
+    for found in work.compare(sealed, app.ledger.compare_customers):
         work.mend(found, lambda found=found: restoring.customer(app, by_id[found["id"]]))  # type: ignore[misc]
 
 
@@ -74,12 +39,17 @@ def payments(work: Repairs, items: list[StripeData]) -> None:
     """PaymentIntents: paid and not granted, granted and not paid, reversed, unknown here."""
     by_id = {item["id"]: item for item in items}
     ledger = work.app.ledger
-    differing = ledger.compare_payments([_facts_of_payment(item) for item in items])
+    facts = {one["id"]: one for one in work.facts(items, _facts_of_payment)}
+    differing = work.compare(list(facts.values()), ledger.compare_payments)
     for found in differing:
-        _payment(work, found, by_id[found["id"]])
+        work.guard(
+            found["id"],
+            found["account_id"],
+            lambda found=found: _payment(work, found, by_id[found["id"]]),  # type: ignore[misc]
+        )
     if differing:
         # Those that are granted now are marked as seen; else each would be read by itself at the end of the run.
-        ledger.compare_payments([_facts_of_payment(by_id[found["id"]]) for found in differing])
+        work.compare([facts[found["id"]] for found in differing], ledger.compare_payments)
 
 
 def _payment(work: Repairs, found: Finding, intent: StripeData) -> None:
@@ -117,19 +87,31 @@ def disputes(work: Repairs, items: list[StripeData]) -> None:
 
 
 def _reversals(work: Repairs, items: list[StripeData]) -> None:
-    facts = [
-        {"id": item["id"], "intent": id_of(item.get("payment_intent")), "status": item.get("status"),
-         "amount": item.get("amount")}
-        for item in items
-    ]  # fmt: skip
+    ledger = work.app.ledger
+    facts = work.facts(items, _facts_of_reversal)
     followed: set[str] = set()
-    for found in work.app.ledger.compare_reversals(facts):
+    foreign: set[str] = set()
+    for found in work.compare(facts, lambda some: ledger.compare_reversals(some, foreign=work.deep)):
         intent_id = found["intent"]
-        if intent_id not in followed:
-            followed.add(intent_id)
-            outcome = reversals.follow_intent(work.app, intent_id)
-            if outcome != "not_ours":
-                work.mend(found, functools.partial(_reversal_reason, outcome))
+        if intent_id in followed:
+            continue
+        followed.add(intent_id)
+        outcome = work.guard(
+            found["id"],
+            found["account_id"],
+            functools.partial(reversals.follow_intent, work.app, intent_id),
+        )
+        if outcome == "not_ours":
+            foreign.add(intent_id)
+        elif outcome is not None:
+            work.mend(found, functools.partial(_reversal_reason, outcome))
+    if foreign:
+        ledger.note_foreign_intents(sorted(foreign))
+
+
+def _facts_of_reversal(item: StripeData) -> dict[str, Any]:
+    facts = {name: item.get(name) for name in ("status", "amount")}
+    return {"id": item["id"], "intent": id_of(item.get("payment_intent")), **facts}
 
 
 def _reversal_reason(outcome: str) -> str | None:
@@ -142,7 +124,6 @@ def subscriptions(work: Repairs, items: list[StripeData]) -> None:
 
     Its Checkout saved a card, of which no SetupIntent and no payment of ours tells.
     """
-    facts = []
     owners = {item["id"]: item.get("customer") for item in items}
 
     def follow(app: App, subscription_id: str) -> mirror.End:
@@ -150,31 +131,36 @@ def subscriptions(work: Repairs, items: list[StripeData]) -> None:
         cards.customer_updated(app, {"id": id_of(owners[subscription_id])})
         return end
 
-    for item in items:
-        ends = [part.get("current_period_end") for part in item["items"]["data"]]
-        end = ends[0] if ends else None
-        cancels = bool(item.get("cancel_at_period_end")) or bool(
-            item.get("cancel_at") and end and item["cancel_at"] <= end
-        )
-        facts.append(
-            {"id": item["id"], "customer": id_of(item.get("customer")), "status": item.get("status"),
-             "cancels": cancels, "period_end": end}
-        )  # fmt: skip
-    _mirrors(work, facts, follow)
+    _mirrors(work, work.facts(items, _facts_of_subscription), follow)
+
+
+def _facts_of_subscription(item: StripeData) -> dict[str, Any]:
+    ends = [part.get("current_period_end") for part in item["items"]["data"]]
+    end = ends[0] if ends else None
+    cancels = bool(item.get("cancel_at_period_end")) or bool(
+        item.get("cancel_at") and end and item["cancel_at"] <= end
+    )
+    return {
+        "id": item["id"],
+        "customer": id_of(item.get("customer")),
+        "status": item.get("status"),
+        "cancels": cancels,
+        "period_end": end,
+    }
 
 
 def invoices(work: Repairs, items: list[StripeData]) -> None:
     """Invoices of our customers; a paid one grants what it sold."""
-    facts = [
-        {"id": item["id"], "customer": id_of(item.get("customer")), "status": item.get("status"),
-         "amount_paid": item.get("amount_paid")}
-        for item in items
-    ]  # fmt: skip
-    _mirrors(work, facts, mirror.follow_invoice)
+    _mirrors(work, work.facts(items, _facts_of_invoice), mirror.follow_invoice)
+
+
+def _facts_of_invoice(item: StripeData) -> dict[str, Any]:
+    facts = {name: item.get(name) for name in ("status", "amount_paid")}
+    return {"id": item["id"], "customer": id_of(item.get("customer")), **facts}
 
 
 def _mirrors(work: Repairs, facts: list[dict[str, Any]], follow: Callable[[App, str], mirror.End]) -> None:
-    for found in work.app.ledger.compare_mirrors(facts):
+    for found in work.compare(facts, work.app.ledger.compare_mirrors):
 
         def repair(found: Finding = found) -> str | None:
             state, reason = follow(work.app, found["id"])
@@ -186,27 +172,34 @@ def _mirrors(work: Repairs, facts: list[dict[str, Any]], follow: Callable[[App, 
 def setups(work: Repairs, items: list[StripeData]) -> None:
     """Cards that were saved, and that we have not heard of."""
     saved = {id_of(item.get("payment_method")): item for item in items if item.get("status") == "succeeded"}
-    for method_id in work.app.ledger.unknown_ids([method for method in saved if method is not None]):
-        state, _reason = cards.setup_succeeded(work.app, saved[method_id])
+    unknown = work.app.ledger.unknown_ids([method for method in saved if is_id(method)])
+
+    def save(item: StripeData) -> None:
+        state, _reason = cards.setup_succeeded(work.app, item)
         work.counts["repaired"] += state == "done"
+
+    work.each([saved[method] for method in unknown], save)
 
 
 def sessions(work: Repairs, items: list[StripeData]) -> None:
     """Checkout Sessions that expired unpaid."""
-    for item in items:
+
+    def close(item: StripeData) -> None:
         payment = work.app.ledger.find_payment(item["id"])
         if payment is not None and payment["status"] == "open":
             purchases.judge_session(work.app, payment, item)
             work.counts["repaired"] += 1
 
+    work.each(items, close)
+
 
 def missed_events(work: Repairs, items: list[StripeData]) -> None:
-    """Events that Stripe could not deliver: kept and worked off as if they had come."""
+    """Events that are not here, delivered to a database that is lost or never: kept and worked off as if they had come."""
     app = work.app
-    known = {item["id"]: item for item in items if item.get("type") in events.HANDLERS}
-    for event_id in app.ledger.unknown_ids(list(known)):
+
+    def receive(item: StripeData) -> None:
         # stripe-python reads decimals; on the wire they are strings.
-        body = json.dumps(known[event_id], default=str).encode()
+        body = json.dumps(item, default=str).encode()
         event = stripe_webhook.read_event(body, live=app.settings.live)
         app.ledger.record_stripe_event(
             event.id,
@@ -218,24 +211,38 @@ def missed_events(work: Repairs, items: list[StripeData]) -> None:
             event.occurred_at,
             event.parked_reason,
         )
-        events.process_event(app, event_id)
+        if events.process_event(app, event.id) == "deferred":
+            work.not_compared("events that wait for Stripe")
         work.counts["repaired"] += 1
+
+    handled = [item for item in items if item.get("type") in events.HANDLERS]
+    ids = [item["id"] for item in handled if is_id(item.get("id"))]
+    unknown = set(app.ledger.unknown_ids(ids))
+    # What is here is worked off or parked by its own path.
+    app.ledger.settle_unreadable([event_id for event_id in ids if event_id not in unknown])
+    # Oldest first: as they came. What has no usable id is told by the receiver's own check.
+    work.each(
+        [item for item in reversed(handled) if item.get("id") in unknown or not is_id(item.get("id"))],
+        receive,
+    )
 
 
 def ours(work: Repairs, rows: Iterable[StripeData]) -> None:
     """Payments that are booked as paid: each is read at Stripe once in its life, unless a list has shown it before."""
-    app = work.app
-    for row in rows:
+
+    def read(row: StripeData) -> None:
         intent_id = row["stripe_payment_intent_id"]
         if intent_id is None:
             work.differs(row["id"], row["account_id"], "no_payment_intent")
-            continue
+            return
         try:
-            intent = app.gateway.retrieve_intent(intent_id)
+            intent = work.app.gateway.retrieve_intent(intent_id)
         except StripeRefused as error:
             work.differs(intent_id, row["account_id"], f"not_at_stripe: {error.stripe_code}")
-            continue
+            return
         payments(work, [intent])
+
+    work.each(rows, read)
 
 
 def _facts_of_payment(intent: StripeData) -> dict[str, Any]:

@@ -22,7 +22,7 @@ ACTOR = "reconciliation"
 
 def is_ours(app: App, intent: StripeData) -> bool:
     """Whether a PaymentIntent that no row knows was made by this installation: by its seal, or by its customer."""
-    if app.gateway.sealer.row_of(intent) is not None:
+    if _row(app, intent)[0] is not None:
         return True
     customer_id = id_of(intent.get("customer"))
     return customer_id is not None and app.ledger.find_customer_account(customer_id) is not None

@@ -22,7 +22,7 @@ from workers import middleware
 
 log = logging.getLogger(__name__)
 
-Job = Callable[..., None]
+Job = Callable[..., object]
 MINUTE_MS: Final = 60_000
 USAGE_WAIT_MS: Final = 30_000
 # A message that fails alone waits longer: it is not the database that must come back.
@@ -46,7 +46,7 @@ class Policy:
         return self.keeps or isinstance(error, dramatiq.Retry) or retries < self.tries
 
 
-def wrap(name: str, job: Job, policy: Policy) -> Job:
+def wrap(name: str, job: Job, policy: Policy) -> Callable[..., None]:
     """The job with what its policy makes of failures."""
     keeper = _Keeper() if policy.keeps else None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Final, Literal
 
-from shared import stripe_notes
+from shared import stripe_notes, stripe_prices
 from shared import stripe_subscriptions as at_stripe
 from shared.errors import StripeUnavailable
 from shared.stripe_client import StripeBusy, StripeRefused
@@ -19,6 +19,7 @@ from workers.app import App
 log = logging.getLogger(__name__)
 
 READINGS_MAX = 5
+OVER: Final = ("canceled", "incomplete_expired")
 
 End = tuple[Literal["done", "ignored", "parked"], str | None]
 """How an event ends, and why."""
@@ -49,7 +50,10 @@ def _read_subscription(app: App, subscription_id: str) -> tuple[End, StripeData]
     for _ in range(READINGS_MAX):
         version = app.ledger.get_mirror_version(subscription_id)
         subscription = at_stripe.retrieve_subscription(app.gateway.client, subscription_id)
-        facts = at_stripe.facts_of_subscription(subscription)
+        preview = None
+        if stripe_prices.needs_preview(subscription) and subscription.get("status") not in OVER:
+            preview = stripe_prices.preview_next(app.gateway.client, subscription_id)
+        facts = at_stripe.facts_of_subscription(subscription, preview)
         outcome = app.ledger.mirror_subscription(version, facts)["outcome"]
         if outcome != "stale":
             return _end(outcome), subscription
@@ -68,6 +72,30 @@ def follow_invoice(app: App, invoice_id: str) -> End:
         if outcome != "stale":
             return _end(outcome)
     raise StripeUnavailable("the invoice kept changing while it was read; try again")
+
+
+def check_plans(app: App) -> dict[str, str]:
+    """Compares every plan on offer that sells a price of Stripe with that price. Answers the plans that disagree, and in
+    what. One that cannot be read now is left to the next run.
+    """
+    found: dict[str, str] = {}
+    for plan in app.ledger.list_plan_prices():
+        try:
+            mismatch = stripe_prices.compare_plan(
+                app.gateway.client,
+                app.ledger,
+                plan["id"],
+                plan["stripe_price_id"],
+                live=app.settings.live,
+            )
+        except (StripeUnavailable, StripeBusy, StripeRefused) as error:
+            stripe_notes.report(app.ledger, error)
+            log.warning("a plan's price was not read", extra={"plan": plan["id"], "code": error.code})
+            continue
+        if mismatch is not None:
+            found[plan["id"]] = mismatch
+            log.error("plan and price differ", extra={"plan": plan["id"], "reason": mismatch})
+    return found
 
 
 def check_subscription(app: App, checkout_id: str) -> None:
@@ -96,7 +124,7 @@ def check_subscription(app: App, checkout_id: str) -> None:
 def _paid(app: App, invoice: StripeData) -> End:
     subscription_id = at_stripe.facts_of_invoice(invoice)["subscription"]
     subscription = None if subscription_id is None else _read_subscription(app, subscription_id)[1]
-    prices = at_stripe.retrieve_prices(app.gateway.client, invoice, subscription)
+    prices = stripe_prices.retrieve_prices(app.gateway.client, invoice, subscription)
     facts = at_stripe.facts_of_invoice(invoice, prices)
     granted = app.ledger.grant_invoice(facts)
     if granted["credits"]:

@@ -6,6 +6,7 @@ import argparse
 import signal
 import threading
 
+from local.stripe import control
 from local.stripe.app import LocalStripe
 
 
@@ -32,7 +33,12 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m local.stripe", description="A stateful local Stripe.")
+    parser = argparse.ArgumentParser(
+        prog="python -m local.stripe",
+        description="A stateful local Stripe.",
+        epilog=control.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=12111)
     parser.add_argument("--public-url", help="how browsers reach this server (default http://localhost:PORT)")

@@ -27,6 +27,8 @@ from local.stripe.routes import match
 from local.stripe.routing import Route
 from local.stripe.store import public
 
+# Where a permission is not named like its resource (docs.stripe.com/stripe-apps/reference/permissions).
+_PERMISSIONS = {"billing_portal": "customer_portal", "checkout": "checkout_session"}
 _KEY_LENGTH = 255
 # What a browser may do with a publishable key: the calls of Stripe.js (docs.stripe.com/keys). The rest is refused.
 _PUBLISHABLE = (
@@ -82,7 +84,7 @@ class Api:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.faults = Faults()
-        self.keys = Keys(engine.store)
+        self.keys = Keys(engine.store, engine.now)
         self.log: deque[dict[str, Any]] = deque(maxlen=20_000)
         self._objects: dict[str, list[Any]] = {}
         self._guard = threading.Lock()
@@ -113,6 +115,7 @@ class Api:
     def _with_faults(self, request: Request, request_id: str) -> Answer:
         try:
             _authenticate(request)
+            self._check_permission(request)
             fault = self.faults.take(request.method, request.path)
             if fault and fault.stage == "before":
                 return self._faulty(fault, request, request_id)
@@ -208,6 +211,16 @@ class Api:
         self.engine.violations.append(text)
         return _refusal(StripeError(501, text, "api_error"))
 
+    def _check_permission(self, request: Request) -> None:
+        """Resources that the key was restricted from (`restrict` of the control API): 403, and what is missing."""
+        with self.engine.lock:
+            refused = self.engine.store.setting("restricted", [])
+        writes = request.method != "get"
+        for resource, access in refused:
+            path = f"/v1/{resource}"
+            if (writes or access == "none") and (request.path == path or request.path.startswith(f"{path}/")):
+                raise _forbidden(request.authorization, resource, "write" if writes else "read")
+
     def _check_secret(self, ids: dict[str, str], secret: Any) -> None:
         """A publishable key may only touch what it has the client secret of."""
         for id in ids.values():
@@ -257,6 +270,17 @@ def _authenticate(request: Request) -> None:
             "This API call cannot be made with a publishable API key. Please use a secret API key.",
             code="secret_key_required",
         )
+
+
+def _forbidden(key: str, resource: str, needed: str) -> StripeError:
+    """In Stripe's words (st-paywall#36, stripe-node#2246); there is a status and a sentence, no code."""
+    name = _PERMISSIONS.get(resource) or resource.replace("/", "_").removesuffix("s")
+    shown = f"{key[:8]}{'*' * 12}{key[-6:]}"
+    return StripeError(
+        403,
+        f"The provided key '{shown}' does not have the required permissions for this endpoint on account "
+        f"'acct_local'. Having the 'rak_{name}_{needed}' permission would allow this request to continue.",
+    )
 
 
 def _kept(answer: Answer, fault: Fault | None) -> Answer:

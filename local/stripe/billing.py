@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from local.stripe import collection, intervals, lines, subscriptions
+from local.stripe.checkout_discounts import redeem
 from local.stripe.engine import Call
 from local.stripe.errors import invalid, missing_object
 from local.stripe.objects import payment_intent
@@ -43,7 +44,7 @@ def begin(call: Call, session: Obj, pi: Obj | None, method: str) -> None:
     subscription = subscriptions.build(call, customer, session["currency"], data.get("billing_mode"))
     subscription.update(default_payment_method=pm["id"], description=data.get("description"))
     merge_metadata(subscription, data)
-    subscription["discounts"] = [entry["discount"] for entry in session.get("_taken", [])]
+    subscription["discounts"] = redeem(call, session)
     for id in subscription["discounts"]:
         call.put({**call.get("discount", id), "subscription": subscription["id"]})
     start_trial(call, subscription, data)

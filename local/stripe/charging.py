@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from local.stripe import cards, disputes
+from local.stripe import cards, disputes, methods
 from local.stripe.engine import Call
 from local.stripe.errors import card_error
 from local.stripe.objects import balance_transaction, charge_for
@@ -62,6 +62,7 @@ def needs_authentication(behaviour: cards.Behaviour, pm: Obj, attempt: Attempt) 
 
 def pay(call: Call, pi: Obj, pm: Obj, attempt: Attempt) -> Obj:
     """Confirm a PaymentIntent with a card. Raises the 402 when the card refuses."""
+    methods.check_currency(pm, pi["currency"])
     behaviour = take_behaviour(call, pm, pi["customer"])
     if needs_authentication(behaviour, pm, attempt):
         if attempt.off_session:
@@ -73,17 +74,25 @@ def pay(call: Call, pi: Obj, pm: Obj, attempt: Attempt) -> Obj:
     if behaviour["outcome"] == "decline":
         raise fail(call, pi, pm, behaviour)
     pi.update(payment_method=pm["id"], next_action=None, last_payment_error=None)
-    if attempt.authenticated and pi["setup_future_usage"]:
+    if attempt.authenticated and (pi["setup_future_usage"] or pm["customer"]):
         pm["_authenticated"] = True
     if behaviour["outcome"] == "processing":
-        return process(call, pi, pm)
+        return process(call, pi, pm, behaviour)
     return succeed(call, pi, pm, behaviour)
 
 
-def process(call: Call, pi: Obj, pm: Obj) -> Obj:
-    """The payment is under way; `settle` ends it."""
+def process(call: Call, pi: Obj, pm: Obj, behaviour: cards.Behaviour) -> Obj:
+    """The payment is under way; `settle` ends it: a bank debit by itself after some days."""
+    if pm["type"] in methods.SETTLES:
+        pi.update(_settles_at=call.now() + methods.SETTLES[pm["type"]], _settles=behaviour.get("settles"))
+    if pi["customer"] and pi["setup_future_usage"] and pm["customer"] is None:
+        attach_to(call, pm, pi["customer"])
     charge = call.put(charge_for(call, pi, pm, status="pending", paid=False, captured=True))
-    pi.update(status="processing", latest_charge=charge["id"], processing={"type": "card"})
+    pi.update(
+        status="processing",
+        latest_charge=charge["id"],
+        processing={"type": "card"} if pm["type"] == "card" else None,
+    )
     call.put(pm)
     call.put(pi)
     call.emit("charge.pending", charge)

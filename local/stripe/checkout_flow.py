@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from local.stripe import billing, cards, charging
+from local.stripe import billing, cards, charging, checkout_discounts
+from local.stripe.addresses import check_address
 from local.stripe.engine import Call
 from local.stripe.errors import StripeError, invalid
 from local.stripe.objects import payment_intent
@@ -16,10 +17,17 @@ from local.stripe.store import Obj, public
 
 
 def pay(
-    call: Call, id: str, card: dict[str, Any], email: str | None, name: str | None, outcome: str | None
+    call: Call,
+    id: str,
+    method: dict[str, Any],
+    email: str | None,
+    name: str | None,
+    outcome: str | None = None,
+    code: str | None = None,
 ) -> Obj:
     """Submit the form. The session comes back complete, or still open when its intent requires action.
 
+    `method` is `type` and its parameters, as for a PaymentMethod; `code` a promotion code to enter first.
     `outcome` overrides what the card does: `ok`, `async`, `authentication_required`, or a decline code.
     Raises the StripeError of a decline; the session stays open then.
     """
@@ -27,7 +35,14 @@ def pay(
     email = email or known_email(session)
     if not email:
         raise invalid("Enter your email.", "email")
-    pm = from_data(call, {"type": "card", "card": card, "billing_details": {"email": email, "name": name}})
+    check_address(email)
+    if code:
+        checkout_discounts.enter(call, session, code)
+    if session["mode"] == "payment" and not session["amount_total"]:
+        session["customer_details"] = checkout.details(email, name)
+        _ensure_customer(call, session, email, name)
+        return _begin_free(call, session, None)
+    pm = from_data(call, {**method, "billing_details": {"email": email, "name": name}})
     if outcome:
         pm["_behaviour"] = _forced(outcome)
     call.put(pm)
@@ -41,7 +56,9 @@ def pay(
     if pi["setup_future_usage"]:
         pm["allow_redisplay"] = "limited"
     call.put(session)
-    charging.pay(call, pi, pm, charging.Attempt(return_url=session["success_url"]))
+    approved = pm["type"] == "cashapp"  # on the phone, before the page goes on
+    attempt = charging.Attempt(return_url=session["success_url"], authenticated=approved)
+    charging.pay(call, pi, pm, attempt)
     return finish(call, session, pi)
 
 
@@ -78,11 +95,13 @@ def _ensure_customer(call: Call, session: Obj, email: str, name: str | None) -> 
         session["customer"] = made["id"]
 
 
-def _begin_free(call: Call, session: Obj, pm: Obj) -> Obj:
-    """Nothing is due now: a trial, or a coupon for everything. A subscription keeps the card for later."""
+def _begin_free(call: Call, session: Obj, pm: Obj | None) -> Obj:
+    """Nothing is due now: a trial, or a coupon for everything. A subscription keeps the card; a purchase asks for none."""
     session.update(status="complete", url=None, payment_status="no_payment_required")
-    if session["mode"] == "subscription":
+    if pm is not None:
         billing.begin(call, session, None, pm["id"])
+    else:
+        checkout_discounts.redeem(call, session)
     call.put(session)
     call.emit("checkout.session.completed", session)
     return session
@@ -103,6 +122,7 @@ def _intent(call: Call, session: Obj) -> Obj | None:
                 code="payment_intent_unexpected_state",
                 payment_intent=public(pi),
             )
+        pi["amount"] = session["amount_total"]
         return pi
     data = session["_intent_data"]
     pi = payment_intent(call, session["amount_total"], session["currency"])
@@ -129,7 +149,8 @@ def _set_up(call: Call, session: Obj, pm: Obj) -> Obj:
         raise invalid(f"The SetupIntent of this Checkout Session has a status of {intent['status']}.")
     intent["customer"] = session["customer"]
     call.put(session)
-    return finish(call, session, setup_intents.set_up(call, intent, pm, session["success_url"]))
+    approved = pm["type"] == "cashapp"
+    return finish(call, session, setup_intents.set_up(call, intent, pm, session["success_url"], approved))
 
 
 def finish(call: Call, session: Obj, intent: Obj) -> Obj:
@@ -141,6 +162,8 @@ def finish(call: Call, session: Obj, intent: Obj) -> Obj:
         session["payment_status"] = "paid" if intent["status"] == "succeeded" else "unpaid"
     if session["mode"] == "subscription":
         billing.begin(call, session, intent, intent["payment_method"])
+    elif session["mode"] == "payment":
+        checkout_discounts.redeem(call, session)
     call.put(session)
     call.emit("checkout.session.completed", session)
     return session
@@ -186,3 +209,13 @@ def settle(call: Call, id: str, failure: cards.Behaviour | None) -> Obj:
         call.put(session)
         call.emit(f"checkout.session.async_payment_{'failed' if failure else 'succeeded'}", session)
     return pi
+
+
+def settle_due(call: Call) -> int:
+    """End the bank debits whose days are over; how many."""
+    where = "json_extract(body, '$.status') = 'processing' and json_extract(body, '$._settles_at') <= ?"
+    found = call.engine.store.select("payment_intent", where, (call.now(),), "asc")
+    for pi in found:
+        code = pi["_settles"]
+        settle(call, pi["id"], cards.decline(code) if code else None)
+    return len(found)

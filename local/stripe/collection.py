@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from local.stripe import charging, currencies
+from local.stripe import balances, charging
 from local.stripe.engine import Call
 from local.stripe.errors import StripeError, invalid
 from local.stripe.objects import payment_intent
@@ -28,7 +28,7 @@ def finalize(call: Call, invoice: Obj, balance: bool = True) -> Obj:
     number = customer["next_invoice_sequence"]
     customer["next_invoice_sequence"] = number + 1
     if balance:
-        _apply_balance(call, invoice, customer)
+        balances.apply(call, invoice, customer)
     call.put(customer)
     url = f"{call.engine.config.public_url}/invoices/{invoice['id']}"
     invoice.update(
@@ -46,44 +46,6 @@ def finalize(call: Call, invoice: Obj, balance: bool = True) -> Obj:
     if invoice["amount_due"] == 0:
         settle(call, invoice, None)
     return invoice
-
-
-def _apply_balance(call: Call, invoice: Obj, customer: Obj) -> None:
-    """A credit of the customer pays first, a debt is added; what is below the minimum waits on the balance."""
-    total, start = invoice["total"], customer["balance"]
-    due = max(total + start, 0)
-    end = min(total + start, 0)
-    kind = "applied_to_invoice"
-    automatic = invoice["collection_method"] == "charge_automatically"
-    if due and automatic and currencies.too_small(due, invoice["currency"]):
-        due, end, kind = 0, due, "invoice_too_small"
-    invoice.update(starting_balance=start, ending_balance=end, amount_due=due, amount_remaining=due)
-    customer["balance"] = end
-    if end != start:
-        record_balance(call, customer, end - start, invoice["currency"], kind, invoice["id"])
-
-
-def record_balance(
-    call: Call, customer: Obj, amount: int, currency: str, kind: str, invoice: str | None = None
-) -> Obj:
-    """A customer balance transaction: negative is a credit to the customer."""
-    return call.put(
-        {
-            "id": call.id("cbtxn"),
-            "object": "customer_balance_transaction",
-            "amount": amount,
-            "created": call.now(),
-            "credit_note": None,
-            "currency": currency,
-            "customer": customer["id"],
-            "description": None,
-            "ending_balance": customer["balance"],
-            "invoice": invoice,
-            "livemode": False,
-            "metadata": {},
-            "type": kind,
-        }
-    )
 
 
 def method_of(call: Call, invoice: Obj) -> str | None:
@@ -137,7 +99,10 @@ def _intent(call: Call, invoice: Obj) -> Obj:
     pi.update(
         customer=invoice["customer"],
         description="Subscription creation" if first else "Subscription update",
-        setup_future_usage="off_session" if first else None,
+        setup_future_usage="off_session" if invoice.get("_subscription") else None,
+        automatic_payment_methods=None,
+        capture_method="automatic",
+        payment_details={"customer_reference": None, "order_reference": invoice["id"]},
         _invoice=invoice["id"],
     )
     call.put(pi)

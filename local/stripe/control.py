@@ -4,15 +4,20 @@ Every method takes and gives plain JSON values: `POST /_local/<method>` with the
 object is the Python call; those that only look are `GET /_local/<method>?argument=value`.
 
 Customers    POST /_local/checkout/{id}/pay     {"card": "4242424242424242", "outcome": "async"}
+                                                {"method": "us_bank_account", "account": "000222222227"};
+                                                methods us_bank_account, sepa_debit, link, cashapp
+                                                {"promotion_code": "SPRING"}: typed in before paying
              POST /_local/checkout/{id}/expire  (Python: pay_checkout, expire_checkout)
              POST /_local/authenticate          {"id": "pi_1", "succeed": true}: answer 3-D Secure
              POST /_local/pay_from_dashboard    {"customer": "cus_1", "amount": 500}: without metadata
 Banks        POST /_local/behave                {"id": "pm_1 or cus_1", "outcome": "decline", "times": 2,
                                                  "decline_code": "lost_card", "advice_code": "..."}
-             POST /_local/settle                {"id": "pi_1", "outcome": "failed"}: end `processing`
+             POST /_local/settle                {"id": "pi_1", "outcome": "failed"}: end `processing`; bank
+                                                debits end by themselves after 4 (US) or 5 (SEPA) days
              POST /_local/open_dispute          {"charge": "ch_1", "amount": 500, "inquiry": false}
              POST /_local/escalate_dispute      {"id": "du_1"}
              POST /_local/close_dispute         {"id": "du_1", "won": true}
+             POST /_local/correct_dispute       {"id": "du_1", "amount": 300}: the bank changed the amount
              POST /_local/fail_refund           {"id": "re_1"}
              POST /_local/update_card           {"id": "pm_1", "exp_year": 2040}: the card updater
 Stripe       POST /_local/cancel_payment        {"id": "pi_1"}: also one that Checkout made
@@ -21,7 +26,11 @@ Stripe       POST /_local/cancel_payment        {"id": "pi_1"}: also one that Ch
              POST /_local/advance               {"seconds": 3600}: the clock of everything; subscriptions
                                                 renew, trials end, failed invoices are retried
              POST /_local/portal                {"saved": false}: portal sessions are refused
-             POST /_local/prune_keys            {"key": "k"}, or {} for all idempotency keys
+             POST /_local/restrict              {"resource": "billing_portal", "access": "none"}: 403 from
+                                                now on; access none, read, or write (allowed again)
+             POST /_local/other_mode            {"id": "price_1"}: exists in live mode only
+             POST /_local/prune_keys            {"key": "k"}, or {} for all idempotency keys; the clock
+                                                prunes them after a day
              POST /_local/reset                 an empty account
 Requests     POST /_local/fail                  {"kind": 500, "path": "/v1/payment_intents/*/confirm",
                                                  "stage": "after", "times": 1}: see `faults.py`
@@ -43,7 +52,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from local.stripe import billing, cards, charging, checkout_flow, disputes
+from local.stripe import billing, cards, charging, checkout_flow, disputes, methods
 from local.stripe.control_plumbing import Plumbing
 from local.stripe.errors import StripeError, invalid
 from local.stripe.objects import payment_intent
@@ -66,16 +75,25 @@ class Control(Plumbing):
         email: str | None = None,
         name: str | None = None,
         authenticate: bool | None = True,
+        method: str = "card",
+        account: str | None = None,
+        promotion_code: str | None = None,
     ) -> Obj:
         """Fill in and submit the page. `outcome`: ok, async, authentication_required, or a decline code.
 
+        `method`: card, us_bank_account, sepa_debit, link or cashapp; `account` its account number or IBAN.
         When the card asks for 3-D Secure, that is authorised, refused (False), or left open (None).
         """
         year = self._engine.now() // 31_556_952 + 1970 + 2
-        details = {"number": card, "exp_month": 12, "exp_year": year, "cvc": "123"}
+        card_details = {"number": card, "exp_month": 12, "exp_year": year, "cvc": "123"}
         before = self._do(lambda call: checkout.load(call, id))
         email = email or checkout_flow.known_email(before) or "customer@example.com"
-        session = self._do(checkout_flow.pay, id, details, email, name or "Local Customer", outcome)
+        details = (
+            {"type": "card", "card": card_details} if method == "card" else methods.typed(method, account)
+        )
+        session = self._do(
+            checkout_flow.pay, id, details, email, name or "Local Customer", outcome, promotion_code
+        )
         if session["status"] == "open" and authenticate is not None:
             intent = session["payment_intent"] or session.get("_intent") or session["setup_intent"]
             self._do(checkout_flow.authenticate, intent, authenticate)
@@ -100,7 +118,8 @@ class Control(Plumbing):
     def run_due(self) -> int:
         """Renew, retry and end what is due by the clock; the server does it in the background too."""
         with self._engine.transaction():
-            return billing.run_due(self._engine.call())
+            call = self._engine.call()
+            return checkout_flow.settle_due(call) + billing.run_due(call)
 
     def authenticate(self, id: str, succeed: bool = True) -> Obj:
         """Answer 3-D Secure for a PaymentIntent or SetupIntent that requires action."""
@@ -174,6 +193,9 @@ class Control(Plumbing):
 
     def close_dispute(self, id: str, won: bool) -> Obj:
         return self._do(lambda call: disputes.close(call, call.get("dispute", id), won))
+
+    def correct_dispute(self, id: str, amount: int) -> Obj:
+        return self._do(lambda call: disputes.correct(call, call.get("dispute", id), amount))
 
     def fail_refund(self, id: str) -> Obj:
         return self._do(lambda call: charges_api.fail_refund(call, call.get("refund", id)))

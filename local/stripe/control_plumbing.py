@@ -95,6 +95,23 @@ class Plumbing:
             self._engine.store.set_setting("portal_saved", saved)
         return {"saved": saved}
 
+    def restrict(self, resource: str, access: str = "none") -> list[list[str]]:
+        """Take a permission from the key: `restrict("billing_portal")`; access is none, read, or write (all again)."""
+        if access not in ("none", "read", "write"):
+            raise ValueError("access must be none, read or write")
+        with self._engine.transaction():
+            known: list[list[str]] = self._engine.store.setting("restricted", [])
+            left = [entry for entry in known if entry[0] != resource]
+            left += [[resource, access]] if access != "write" else []
+            self._engine.store.set_setting("restricted", left)
+        return left
+
+    def other_mode(self, id: str) -> str:
+        """An id that exists in live mode only: `No such price: ...; a similar object exists in live mode`."""
+        with self._engine.transaction():
+            self._engine.store.set_setting(f"other_mode:{id}", True)
+        return id
+
     def prune_keys(self, key: str | None = None) -> int:
         with self._engine.transaction():
             return self._api.keys.prune(key)

@@ -14,15 +14,17 @@ def _codes(text: str) -> list[str]:
     return text.split()
 
 
-ZERO_DECIMAL = frozenset(_codes("bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf"))
+ZERO_DECIMAL = frozenset(_codes("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf"))
+# Written with two decimals that are always 00 ("Special cases"); UGX stands in the list of zero-decimal currencies as well.
+WHOLE = frozenset(("isk", "ugx"))
 THREE_DECIMAL = frozenset(_codes("bhd jod kwd omr tnd"))
 _TWO_DECIMAL = frozenset(
     _codes(
-        "aed afn all amd aoa ars aud awg azn bam bbd bdt bmd bnd bob brl bsd btn bwp byn bzd cad cdf chf cny "
+        "aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bmd bnd bob brl bsd btn bwp byn bzd cad cdf chf cny "
         "cop crc cve czk dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gtq gyd hkd hnl htg huf idr ils inr "
         "isk jmd kes kgs khr kyd kzt lak lbp lkr lrd lsl mad mdl mkd mmk mnt mop mur mvr mwk mxn myr mzn nad "
         "ngn nio nok npr nzd pab pen pgk php pkr pln qar ron rsd rub sar sbd scr sek sgd shp sle sos srd std "
-        "szl thb tjs top try ttd twd tzs uah usd uyu uzs wst xcd yer zar zmw"
+        "szl thb tjs top try ttd twd tzs uah ugx usd uyu uzs wst xcd xcg yer zar zmw"
     )
 )
 SUPPORTED = ZERO_DECIMAL | THREE_DECIMAL | _TWO_DECIMAL
@@ -55,6 +57,7 @@ MINIMUM = {
 _DOLLARS = {
     "bhd": 2.65, "jod": 1.41, "kwd": 3.25, "omr": 2.6, "tnd": 0.32, "krw": 0.00072, "clp": 0.00105,
     "vnd": 0.00004, "isk": 0.0072, "try": 0.03, "php": 0.017, "idr": 0.00006, "zar": 0.055, "twd": 0.031,
+    "ugx": 0.00028,
 }  # fmt: skip
 _CENTS = 0.5
 _DIGITS, _MORE_DIGITS = 99_999_999, 999_999_999_999
@@ -87,13 +90,15 @@ def known(currency: str, param: str = "currency") -> str:
 
 
 def check_last_digit(amount: int, currency: str, param: str = "amount") -> None:
-    """Three-decimal amounts end with 0: the card networks have no place for the last digit."""
+    """Three-decimal amounts end with 0: card networks have no place for the last digit. ISK and UGX have no fractions."""
     if currency in THREE_DECIMAL and amount % 10:
         text = (
             f"Invalid amount: {amount}. Amounts in {currency} are in thousandths and must be divisible by 10, "
             "because payments partners support only two decimals."
         )
         raise invalid(text, param)
+    if currency in WHOLE and amount % 100:
+        raise invalid(f"Invalid amount: {amount}. Amounts in {currency} must be divisible by 100.", param)
 
 
 def too_small(amount: int, currency: str) -> str | None:

@@ -114,7 +114,11 @@ def in_force(call: Call, ids: list[str], moment: int) -> list[Obj]:
 
 def taken(call: Call, discount: Obj, amounts: list[int], products: list[str]) -> list[int]:
     """What one discount takes off each amount, in minor units; never more than the amounts come to."""
-    coupon = coupon_of(call, discount)
+    return taken_by(coupon_of(call, discount), amounts, products)
+
+
+def taken_by(coupon: Obj, amounts: list[int], products: list[str]) -> list[int]:
+    """As `taken`, by the coupon."""
     only = (coupon.get("applies_to") or {}).get("products")
     open_ = [
         max(amount, 0) if only is None or product in only else 0

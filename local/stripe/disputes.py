@@ -58,6 +58,29 @@ def close(call: Call, dispute: Obj, won: bool) -> Obj:
     return dispute
 
 
+def refunded(call: Call, charge: Obj) -> None:
+    """A full refund ends an inquiry: there is nothing left to ask about (docs.stripe.com/disputes/how-disputes-work)."""
+    found = call.engine.store.select("dispute", "json_extract(body, '$.charge') = ?", (charge["id"],))
+    for dispute in found:
+        if charge["refunded"] and dispute["status"] in ("warning_needs_response", "warning_under_review"):
+            close(call, dispute, won=False)
+
+
+def correct(call: Call, dispute: Obj, amount: int) -> Obj:
+    """The bank changed the disputed amount: funds move by the difference, unless it is an inquiry."""
+    if dispute["status"] in ("won", "lost", "warning_closed"):
+        raise invalid(f"Dispute {dispute['id']} is already closed.")
+    before = dict(dispute)
+    difference = dispute["amount"] - amount
+    dispute["amount"] = amount
+    if difference and not dispute["status"].startswith("warning"):
+        moved = balance_transaction(call, _source(dispute), difference, "adjustment")
+        dispute["balance_transactions"] = [*dispute["balance_transactions"], moved]
+    call.put(dispute)
+    call.emit("charge.dispute.updated", dispute, changed(before, dispute))
+    return dispute
+
+
 def refundable(call: Call, charge: Obj) -> bool:
     """Whether every dispute over the charge still lets it be refunded."""
     found = call.engine.store.select("dispute", "json_extract(body, '$.charge') = ?", (charge["id"],))
@@ -78,7 +101,8 @@ def _source(dispute: Obj) -> Obj:
 
 def _build(call: Call, charge: Obj, amount: int, reason: str, inquiry: bool) -> Obj:
     evidence: dict[str, Any] = dict.fromkeys(_EVIDENCE.split())
-    brand = charge["payment_method_details"]["card"]["brand"]
+    card = charge["payment_method_details"].get("card")
+    brand = card["brand"] if card else None
     return {
         "id": call.id("du"),
         "object": "dispute",
@@ -101,7 +125,8 @@ def _build(call: Call, charge: Obj, amount: int, reason: str, inquiry: bool) -> 
         "livemode": False,
         "metadata": {},
         "payment_intent": charge["payment_intent"],
-        "payment_method_details": {
+        "payment_method_details": card
+        and {
             "card": {
                 "brand": brand,
                 "case_type": "inquiry" if inquiry else "chargeback",

@@ -167,8 +167,12 @@ class Engine:
         """An object that must exist; else Stripe's resource_missing."""
         found = self.store.get(kind, id)
         if found is None:
-            raise missing_object(kind, id, param, status)
+            raise self.missing(kind, id, param, status)
         return found
+
+    def missing(self, kind: str, id: str, param: str, status: int) -> StripeError:
+        """`resource_missing`; for what exists in the other mode, with the sentence that says so."""
+        return missing_object(kind, id, param, status, bool(self.store.setting(f"other_mode:{id}")))
 
     def check(self, value: Any) -> None:
         """Refuse and record any answer or event whose shape is not Stripe's."""

@@ -15,7 +15,7 @@ class StripeError(Exception):
         super().__init__(message)
         code = fields.get("code")
         self.status = status
-        self.saved = status not in (401, 409, 429) and not str(code).startswith("parameter_")
+        self.saved = status not in (401, 403, 409, 429) and not str(code).startswith("parameter_")
         self.error: dict[str, Any] = {"message": message, "type": type}
         self.error.update({name: value for name, value in fields.items() if value is not None})
         if code:
@@ -36,10 +36,15 @@ def invalid(message: str, param: str | None = None, code: str | None = None, **f
     return StripeError(400, message, param=param, code=code, **fields)
 
 
-def missing_object(kind: str, id: str, param: str, status: int = 404) -> StripeError:
+def missing_object(
+    kind: str, id: str, param: str, status: int = 404, other_mode: bool = False
+) -> StripeError:
     """An id that is not known: 404 in a path, 400 in a parameter."""
     name = {"checkout.session": "checkout.session", "payment_method": "PaymentMethod"}.get(kind, kind)
-    return StripeError(status, f"No such {name}: '{id}'", param=param, code="resource_missing")
+    text = f"No such {name}: '{id}'"
+    if other_mode:
+        text += "; a similar object exists in live mode, but a test mode key was used to make this request."
+    return StripeError(status, text, param=param, code="resource_missing")
 
 
 def missing_param(param: str) -> StripeError:

@@ -22,6 +22,9 @@ _GONE = {
     "/v1/checkout/sessions": "payment_method_types",
 }
 
+# Stripe takes an empty string for these, as recorded traffic shows; the SDK's types do not say so.
+_UNSETTABLE = {"/v1/subscriptions/{subscription_exposed_id}": ("default_payment_method",)}
+
 
 def decode(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """Nested dicts from bracketed names; lists stay dicts of indexes until their type is known."""
@@ -50,7 +53,9 @@ def validate(spec: Spec, method: str, template: str, raw: dict[str, Any]) -> dic
             raise _unknown(list(raw))
         return {}
     module, name = described
-    return _Reader(module).fields(name, raw, "")
+    unset = {key: None for key in _UNSETTABLE.get(template, ()) if raw.get(key) == ""}
+    given = {key: value for key, value in raw.items() if key not in unset}
+    return {**_Reader(module).fields(name, given, ""), **unset}
 
 
 def _no_longer_supported(param: str) -> StripeError:

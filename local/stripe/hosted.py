@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from flask import Blueprint, redirect, render_template, request
 
-from local.stripe import checkout_flow, currencies
+from local.stripe import checkout_discounts, checkout_flow, currencies, methods, objects
 from local.stripe.engine import Engine
 from local.stripe.errors import StripeError
 from local.stripe.portal_page import portal_routes
@@ -61,6 +61,10 @@ def _checkout_routes(routes: Blueprint, engine: Engine) -> None:
             session = checkout.load(engine.call(), id)
         return _form(engine, session, None, 200)
 
+    @routes.post("/checkout/<id>/code")
+    def code(id: str) -> Page:
+        return _enter_code(engine, id)
+
     @routes.post("/checkout/<id>")
     def submit(id: str) -> Page:
         refusal: StripeError | None = None
@@ -80,8 +84,42 @@ def _checkout_routes(routes: Blueprint, engine: Engine) -> None:
         return redirect(_return_url(session), 303)
 
 
+def _enter_code(engine: Engine, id: str) -> Page:
+    """Apply a promotion code and show the page again, with the new total or the reason why not."""
+    error = None
+    with engine.transaction():
+        call = engine.call()
+        session = checkout.load(call, id)
+        try:
+            with engine.attempt():
+                checkout_discounts.enter(call, session, request.form.get("code", ""))
+                call.put(session)
+        except StripeError as refused:
+            error = refused.error["message"]
+            session = checkout.load(call, id)
+    return _form(engine, session, error, 400 if error else 200)
+
+
 def _pay(engine: Engine, id: str) -> Obj:
     form = request.form
+    outcome = "async" if form.get("method") == "async" else None
+    return checkout_flow.pay(
+        engine.call(),
+        id,
+        _method(form.get("method", "card"), form.get("account")),
+        form.get("email") or None,
+        form.get("name") or None,
+        outcome,
+        form.get("promotion_code") or None,
+    )
+
+
+def _method(kind: str, account: str | None) -> dict[str, Any]:
+    form = request.form
+    if kind in methods.TYPES:
+        return methods.typed(kind, account)
+    if form.get("free"):
+        return {}
     month, _, year = form.get("expiry", "").replace(" ", "").partition("/")
     if not (month.isdigit() and year.isdigit()):
         raise StripeError(400, "Enter the expiry date as MM / YY.")
@@ -91,10 +129,7 @@ def _pay(engine: Engine, id: str) -> Obj:
         "exp_year": year,
         "cvc": form.get("cvc", ""),
     }
-    outcome = "async" if form.get("method") == "async" else None
-    return checkout_flow.pay(
-        engine.call(), id, card, form.get("email") or None, form.get("name") or None, outcome
-    )
+    return {"type": "card", "card": card}
 
 
 def _form(engine: Engine, session: Obj, error: str | None, status: int) -> Page:
@@ -119,6 +154,7 @@ def _form(engine: Engine, session: Obj, error: str | None, status: int) -> Page:
         session=session,
         items=session.get("_items", []),
         merchant=engine.config.merchant,
+        offered=[kind for kind in objects.offered(session["currency"] or "usd") if kind != "card"],
         error=error,
         values=values,
         fixed_email=bool(session["customer"] and email),

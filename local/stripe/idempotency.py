@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from local.stripe.errors import key_in_use, key_mismatch
 from local.stripe.store import Store
+
+LIFE = 24 * 3600
+"""Seconds that a key is kept (docs.stripe.com/api/idempotent_requests); after that it executes again."""
 
 
 class Keys:
     """Saved answers in the store (same transaction as their effects), keys in flight in memory."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, now: Callable[[], float]) -> None:
         self._store = store
+        self._now = now
         self._lock = threading.Lock()
         self._in_flight: dict[str, str] = {}
 
@@ -28,6 +31,7 @@ class Keys:
         with self._lock:
             if key in self._in_flight:
                 raise key_in_use(key) if self._in_flight[key] == fingerprint else key_mismatch(key)
+            self._store.db.execute("delete from idempotency where created <= ?", (self._now() - LIFE,))
             row = self._store.db.execute(
                 "select fingerprint, status, body, request_id from idempotency where key = ?", (key,)
             ).fetchone()
@@ -42,7 +46,7 @@ class Keys:
         """Keep the answer; called inside the transaction that holds the effects."""
         self._store.db.execute(
             "insert or replace into idempotency values (?, ?, ?, ?, ?, ?)",
-            (key, fingerprint, status, body, request_id, time.time()),
+            (key, fingerprint, status, body, request_id, self._now()),
         )
 
     def end(self, key: str) -> None:

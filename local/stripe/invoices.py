@@ -17,8 +17,7 @@ _INVOICE_NULLS = (
     "customer_address customer_phone customer_shipping default_payment_method "
     "default_source description due_date effective_at ending_balance footer from_invoice hosted_invoice_url "
     "invoice_pdf last_finalization_error latest_revision next_payment_attempt number on_behalf_of "
-    "receipt_number rendering shipping_cost shipping_details statement_descriptor test_clock "
-    "webhooks_delivered_at"
+    "receipt_number rendering shipping_cost shipping_details statement_descriptor test_clock"
 )
 
 
@@ -159,6 +158,7 @@ def _blank(call: Call, customer: Obj, currency: str, reason: str) -> Obj:
         "total_excluding_tax": 0,
         "total_pretax_credit_amounts": [],
         "total_taxes": [],
+        "webhooks_delivered_at": now,
         "_lines": [],
     }
 

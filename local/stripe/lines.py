@@ -50,6 +50,7 @@ def line(
             "unit_amount_decimal": price["unit_amount_decimal"],
         },
         "quantity": quantity,
+        "quantity_decimal": str(quantity),
         "subtotal": amount,
         "taxes": [],
     }

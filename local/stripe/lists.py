@@ -96,6 +96,10 @@ def expand(call: Call, obj: Obj) -> Obj:
 
 def _expand(call: Call, obj: Obj, parts: list[str], path: str) -> None:
     head, rest = parts[0], parts[1:]
+    if head == "payments" and obj.get("object") == "invoice" and head not in obj:
+        where = "json_extract(body, '$.invoice') = ?"
+        found = call.engine.store.select("invoice_payment", where, (obj["id"],))
+        obj["payments"] = whole(found, f"/v1/invoice_payments?invoice={obj['id']}")
     if head not in obj:
         raise invalid(f"This property cannot be expanded ({path}).", "expand")
     value = obj[head]

@@ -10,6 +10,14 @@ from local.stripe.store import Obj
 
 _ADDRESS = {"city": None, "country": None, "line1": None, "line2": None, "postal_code": None, "state": None}
 
+ONLY_IN = {"us_bank_account": ("usd",), "cashapp": ("usd",), "sepa_debit": ("eur",)}
+"""The currencies that a payment method type takes; what is not here takes all."""
+
+
+def offered(currency: str) -> list[str]:
+    """The types that the account's Dashboard settings offer for a currency."""
+    return ["card", "link", *(kind for kind, only in sorted(ONLY_IN.items()) if currency in only)]
+
 
 def billing_details(given: dict[str, Any] | None = None) -> dict[str, Any]:
     given = given or {}
@@ -98,7 +106,7 @@ def payment_intent(call: Call, amount: int, currency: str) -> Obj:
                 "request_three_d_secure": "automatic",
             }
         },
-        "payment_method_types": ["card"],
+        "payment_method_types": offered(currency),
         "processing": None,
         "receipt_email": None,
         "review": None,
@@ -146,7 +154,7 @@ def charge_for(
         "paid": paid,
         "payment_intent": pi["id"],
         "payment_method": pm["id"],
-        "payment_method_details": {"card": _card_details(pi, pm["card"]), "type": "card"},
+        "payment_method_details": _method_details(pi, pm),
         "radar_options": {},
         "receipt_email": pi["receipt_email"],
         "receipt_number": None,
@@ -162,6 +170,12 @@ def charge_for(
         "transfer_data": None,
         "transfer_group": None,
     }
+
+
+def _method_details(pi: Obj, pm: Obj) -> dict[str, Any]:
+    if pm["type"] == "card":
+        return {"card": _card_details(pi, pm["card"]), "type": "card"}
+    return {**pm["_details"], "type": pm["type"]}
 
 
 def _approved() -> dict[str, Any]:
@@ -210,7 +224,7 @@ def _card_details(pi: Obj, card: Obj) -> dict[str, Any]:
 
 def balance_transaction(call: Call, source: Obj, amount: int, type: str) -> Obj:
     """The movement on the account's balance; Stripe keeps its fee of a charge when it is refunded."""
-    fee = round(amount * 0.029) + 30 if type == "charge" else 0
+    fee = (amount * 29 + 500) // 1000 + 30 if type == "charge" else 0
     detail = {"amount": fee, "application": None, "currency": source["currency"], "type": "stripe_fee"}
     return call.put(
         {

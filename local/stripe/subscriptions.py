@@ -12,7 +12,7 @@ from typing import Any
 
 from local.stripe import collection, discounts, intervals, invoices, lines
 from local.stripe.engine import Call
-from local.stripe.errors import StripeError, invalid, missing_object
+from local.stripe.errors import StripeError, invalid
 from local.stripe.lists import whole
 from local.stripe.resources.catalogue import price as make_price
 from local.stripe.store import Obj, public
@@ -140,7 +140,7 @@ def price_of(call: Call, data: dict[str, Any], param: str, currency: str | None)
             raise invalid(f"Missing required param: {param}[price].", f"{param}[price]", "parameter_missing")
         stored = call.engine.store.get("price", id)
         if stored is None:
-            raise missing_object("price", id, f"{param}[{name}]", 400)
+            raise call.engine.missing("price", id, f"{param}[{name}]", 400)
         found = stored
         if not found["active"]:
             text = "The price specified is inactive. This field only accepts active prices."

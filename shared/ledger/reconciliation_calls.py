@@ -38,6 +38,14 @@ class ReconciliationCalls(Calls):
             p_release=release,
         )
 
+    def defer_reconciliation(self, run_id: str) -> int | None:
+        """Gives a run back for half a minute; the claim does not count. None: it was finished meanwhile."""
+        return self._call("defer_reconciliation", p_id=run_id)
+
+    def note_not_compared(self, run_id: str, what: str, reason: str) -> list[dict[str, str]]:
+        """Notes once what a run could not look at; answers the whole list."""
+        return self._call("note_not_compared", p_run_id=run_id, p_what=what, p_reason=reason)
+
     def finish_reconciliation(self, run_id: str, state: str, reason: str | None) -> Reconciliation:
         """done, or failed with a reason."""
         return self._call("finish_reconciliation", p_id=run_id, p_state=state, p_reason=reason)
@@ -90,9 +98,23 @@ class ReconciliationCalls(Calls):
         """PaymentIntents that the payments do not know so, each with a reason."""
         return self._call("compare_payments", p_facts=Json(facts))
 
-    def compare_reversals(self, facts: list[dict[str, Any]]) -> list[Finding]:
-        """Refunds or disputes that the mirror does not know so."""
-        return self._call("compare_reversals", p_facts=Json(facts))
+    def compare_reversals(self, facts: list[dict[str, Any]], *, foreign: bool = True) -> list[Finding]:
+        """Refunds or disputes that the mirror does not know so; foreign: also those known to be of somebody else."""
+        return self._call("compare_reversals", p_facts=Json(facts), p_foreign=foreign)
+
+    def note_foreign_intents(self, ids: list[str]) -> int:
+        """Remembers PaymentIntents that paid nothing of this installation; answers how many are new."""
+        return self._call("note_foreign_intents", p_ids=Json(ids))
+
+    def settle_unreadable(self, subjects: list[str]) -> int:
+        """Resolves the differences of objects that could not be read and now can; answers how many."""
+        return self._call("settle_unreadable", p_subjects=Json(subjects))
+
+    def list_unfinished(self, kind: str, after: str | None, limit: int) -> list[dict[str, Any]]:
+        """What may still change at Stripe by the books: id, account_id, intent, invoice. kind: open_payments,
+        open_reversals, open_invoices, open_subscriptions or cards.
+        """
+        return self._call("list_unfinished", p_kind=kind, p_after=after, p_limit=limit)
 
     def compare_mirrors(self, facts: list[dict[str, Any]]) -> list[Finding]:
         """Invoices or subscriptions of our customers that the mirror does not know so."""

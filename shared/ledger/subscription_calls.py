@@ -22,7 +22,7 @@ class SubscriptionCalls(Calls):
         self, checkout_id: str, account_id: str, plan_id: str, customer_id: str
     ) -> SubscriptionCheckout:
         """Freezes the plan that is subscribed to before Stripe is asked. Refused: unknown_account, not_found (no such
-        plan), invalid_value (a free plan), state_conflict (the account has a subscription).
+        plan), invalid_value (a free plan), state_conflict (the account has a subscription), plan_price_mismatch.
         """
         return self._call(
             "open_subscription",
@@ -65,6 +65,20 @@ class SubscriptionCalls(Calls):
         Refused invalid_value (a line of more than 1,000 million credits).
         """
         return self._call("grant_invoice", p_facts=Json(facts))
+
+    def grant_portions(self, limit: int) -> int:
+        """Grants the portions of paid cycles that are due, of up to `limit` accounts; answers how many it touched."""
+        return int(self._call("grant_portions", p_limit=limit))
+
+    def list_plan_prices(self) -> list[dict[str, Any]]:
+        """The plans on offer that sell a price of Stripe: id, stripe_price_id."""
+        return self._call("list_plan_prices")
+
+    def note_plan_price(self, plan_id: str, price: dict[str, Any]) -> str | None:
+        """Keeps what Stripe says of a plan's price; operators are notified once of a disagreement. price:
+        shared.stripe_prices.facts_of_price. Answers in what they disagree, or None.
+        """
+        return self._call("note_plan_price", p_plan_id=plan_id, p_price=Json(price))
 
     def get_subscription(self, account_id: str) -> Subscription | None:
         """The account's subscription to a plan, ended ones too, with its plan; None: never. Refused unknown_account."""

@@ -134,17 +134,45 @@ class WorkCalls(Calls):
 
     # Idempotency-Key
 
-    def begin_request(self, caller: str, key: str, fingerprint: str) -> dict[str, Any]:
-        """state: new, done (with status and body), in_flight, or conflict (another body)."""
-        return self._call("begin_request", p_caller=caller, p_key=key, p_fingerprint=fingerprint)
+    def begin_request(
+        self,
+        caller: str,
+        key: str,
+        fingerprint: str,
+        subject: str | None = None,
+        *,
+        renews: bool = False,
+    ) -> dict[str, Any]:
+        """state: new (with round, from 2 on), done (with status and body), in_flight, conflict (another body), or expired:
+        the answer is over, what it made lives.
 
-    def finish_request(self, caller: str, key: str, status: int, body: Any) -> None:
-        """Stores the answer for repeats."""
-        self._call("finish_request", p_caller=caller, p_key=key, p_status=status, p_body=Json(body))
+        subject: the id of what the request makes; renews: an answer that is over is made again.
+        """
+        return self._call(
+            "begin_request",
+            p_caller=caller,
+            p_key=key,
+            p_fingerprint=fingerprint,
+            p_subject=subject,
+            p_renews=renews,
+        )
 
-    def abandon_request(self, caller: str, key: str) -> None:
-        """Nothing happened: a repeat may try again."""
-        self._call("abandon_request", p_caller=caller, p_key=key)
+    def finish_request(
+        self, caller: str, key: str, status: int, body: Any, lasts_seconds: int | None = None
+    ) -> None:
+        """Stores the answer for repeats, for as long as it is of use; None: until it is pruned."""
+        self._call(
+            "finish_request",
+            p_caller=caller,
+            p_key=key,
+            p_status=status,
+            p_body=Json(body),
+            p_lasts_seconds=lasts_seconds,
+        )
+
+    def abandon_request(self, caller: str, key: str, *, keep: bool = False) -> None:
+        """A repeat may try again. keep: something may have been made, so the key stays bound to its body."""
+        self._call("abandon_request", p_caller=caller, p_key=key, p_keep=keep)
 
     # Readiness
 

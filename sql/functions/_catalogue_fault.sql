@@ -47,5 +47,5 @@ begin
       then format('caps of less than %s leave no room for any charge', billing._money_text(v_rules.minimum, v_code))
     else billing._amount_fault(billing._lines_total(billing._least_charge(v_settings,
       billing._topup_package(v_settings.package_id, v_code))), v_code) end;
-  return case when v_fault is not null then format('Auto top-up of %s: %s.', v_settings.account_id, v_fault) end;
+  return 'Auto top-up: ' || v_fault || '.';
 end $$;

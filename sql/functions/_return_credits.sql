@@ -13,15 +13,39 @@ declare
   v_asked   bigint;
   v_part    bigint;
   v_sum     bigint := 0;
+  v_money   bigint; -- of the credit, what is left for grants
 begin
   select * into strict v_line from billing.invoice_lines where id = p_line_id and account_id = p_account_id;
+  -- Portions that have not come yet are the time that is not used: they are stopped first, the last before the others.
+  v_money := -v_line.amount;
+  for v_grant in
+    select p.* from billing.subscription_portions p join billing.invoice_lines l on l.id = p.line_id
+     where p.account_id = p_account_id and p.state = 'waiting'
+       and case when v_line.credited_lines is not null then p.line_id = any (v_line.credited_lines)
+                else l.subscription_id = v_line.subscription_id and l.price_id is not distinct from v_line.price_id
+                     and l.invoice_id <> v_line.invoice_id and l.period_start < v_line.period_end
+                     and l.period_end > v_line.period_start end
+     order by p.due_at desc, p.line_id
+  loop
+    exit when v_money = 0;
+    v_line.is_open := false;
+    v_part := least(v_money, v_grant.amount);
+    update billing.subscription_portions
+       set credits = case when v_part = v_grant.amount then credits
+                          else credits - ceil(credits::numeric * v_part / v_grant.amount)::bigint end,
+           amount = case when v_part = v_grant.amount then amount else amount - v_part end,
+           state = case when v_part = v_grant.amount then 'stopped' else state end,
+           reason = case when v_part = v_grant.amount then 'replaced' end, updated_at = now()
+     where line_id = v_grant.line_id and number = v_grant.number;
+    v_money := v_money - v_part;
+  end loop;
   for v_grant in
     select g.*, l.id as lot, coalesce(l.remaining, 0) as unspent, sum(g.amount) over () as base
       from billing.subscription_grants g
       left join billing.credit_lots l on l.account_id = g.account_id and l.source = 'invoice_line:' || g.id
-      left join billing.invoice_lines i on i.id = g.id
+      left join billing.invoice_lines i on i.id = g.line_id
      where g.account_id = p_account_id
-       and case when v_line.credited_lines is not null then g.id = any (v_line.credited_lines)
+       and case when v_line.credited_lines is not null then g.line_id = any (v_line.credited_lines)
                 else g.subscription_id = v_line.subscription_id and i.price_id is not distinct from v_line.price_id
                      and g.invoice_id <> v_line.invoice_id
                      and g.period_start < v_line.period_end and g.period_end > v_line.period_start
@@ -29,7 +53,7 @@ begin
      order by g.period_start desc, g.id
   loop
     v_line.is_open := false;
-    v_asked := least(ceil((v_grant.credits + v_grant.withheld_credits) * least(1, -v_line.amount::numeric / v_grant.base)),
+    v_asked := least(ceil((v_grant.credits + v_grant.withheld_credits) * least(1, v_money::numeric / nullif(v_grant.base, 0))),
       v_grant.credits + v_grant.withheld_credits - v_grant.credited_credits - v_grant.refunded_credits
         - v_grant.disputed_credits - v_grant.forgone_credits);
     continue when v_asked <= 0;

@@ -45,8 +45,11 @@ begin
       'amount', v_amount, 'currency', p_facts->>'currency'));
     return 0;
   end if;
-  if v_amount > 0 then
-    v_credits := billing._grant_invoice_line(p_account_id, p_facts, p_line, v_plan, v_credits::bigint);
+  if v_amount > 0 and v_plan.grant_interval is not null then
+    perform billing._plan_portions(p_account_id, p_facts, p_line, v_plan, v_credits::bigint);
+    v_credits := billing._grant_portions(p_account_id);
+  elsif v_amount > 0 then
+    v_credits := billing._grant_invoice_line(p_account_id, p_facts, p_line, v_plan, v_credits::bigint, p_line->>'id');
   end if;
   -- Invoices are read in any order: a credit may have come before what it credits.
   perform billing._return_credits(p_account_id, l.id) from billing.invoice_lines l

@@ -11,6 +11,7 @@ begin
     from (select f.id, billing.find_customer_account(f.customer) #>> '{}' as account_id, case
               when f.id like 'sub\_%' then (s.status, s.current_period_end, s.cancel_at_period_end)
                 is not distinct from (f.status, to_timestamp(f.period_end), f.cancels)
+                and (s.items is not null or s.plan_id is null or s.status in ('canceled', 'incomplete_expired'))
               else (i.status, i.amount_paid) is not distinct from (f.status, f.amount_paid) end as is_equal
             from jsonb_to_recordset(p_facts) as f (id text, customer text, status text, amount_paid bigint, cancels boolean,
               period_end float8)

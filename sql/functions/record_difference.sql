@@ -8,9 +8,11 @@ declare
   v_known bigint;
 begin
   update billing.reconciliation_differences set seen_at = now(), details = p_details
-   where subject = p_subject and reason = p_reason and resolved_at is null
+   where subject = p_subject and resolved_at is null
+     -- A parked payment that is read again is the difference that its list has shown, whatever that was called.
+     and (reason = p_reason or p_kind = 'open_payments')
   returning id into v_known;
-  if v_known is not null then
+  if found then
     return to_jsonb(false);
   end if;
   insert into billing.reconciliation_differences (subject, reason, kind, account_id, details, found_by)

@@ -3,7 +3,8 @@ create or replace view billing.check_paid_lines with (security_invoker = true) a
 select l.account_id, l.id as line, l.invoice_id, l.plan_id, l.amount, l.currency, l.outcome, l.reason
   from billing.invoice_lines l
   left join billing.subscription_grants g on g.id = l.id
- where case l.outcome when 'granted' then g.id is null or g.credits + g.withheld_credits <= 0
+ where case l.outcome when 'granted' then
+              g.id is null and not exists (select from billing.subscription_portions p where p.line_id = l.id) or g.credits + g.withheld_credits <= 0
             when 'parked' then g.id is not null or not exists (select from billing.outbox o
               where o.dedupe_key = 'operations.paid_without_credits:' || l.id)
             else g.id is not null end;

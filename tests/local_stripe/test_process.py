@@ -81,3 +81,16 @@ def test_killed_under_load_it_neither_loses_nor_doubles_a_charge(port: int, tmp_
             totals = requests.get(f"{url}/_local/charges", timeout=5).json()
     assert len(set(answered.values())) == 150
     assert totals["succeeded"] == 150
+
+
+def test_help_lists_the_options_and_the_control_api() -> None:
+    command = [sys.executable, "-m", "local.stripe", "--help"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    for word in (
+        "--portal-not-saved",
+        "/_local/restrict",
+        "/_local/settle",
+        "us_bank_account",
+        "/_local/advance",
+    ):
+        assert word in text

@@ -28,25 +28,27 @@ READABLE = {
     " dimensions metadata occurred_at created_at hold_id",
     "customers": "account_id default_payment_method",
     "invoices": "id account_id status amount_due amount_paid currency hosted_url pdf_url period_start period_end"
-    " occurred_at number billing_reason subscription_id",
+    " occurred_at number billing_reason subscription_id ending_balance",
     "payment_methods": "id account_id brand last4 exp_month exp_year is_attached created_at",
     "payments": "id account_id purpose package_id quantity credits amount discount currency status receipt_url created_at"
     " paid_at"
     " refunded_credits disputed_credits",
     "subscription_plans": "id name credits_per_cycle amount currency billing_interval active sort_order credits_expire"
-    " rollover_cap",
+    " rollover_cap interval_count",
     "subscriptions": "id account_id plan_id status quantity current_period_start current_period_end"
-    " cancel_at_period_end cancel_at ended_at started_at",
+    " cancel_at_period_end cancel_at ended_at started_at items price_id unit_amount currency billing_interval interval_count"
+    " cycle_share paused trial_end next_amount next_at discount_amount is_previewed",
     "topups": "id account_id payment_id state created_at finished_at",
 }  # fmt: skip
 # Nobody's but the functions': keys, secrets, the inbox and the outbox, the audit log, records, operators' tables and views.
 HIDDEN = {
     "api_keys", "audit_log", "auto_topup_consents", "credit_hold_draws", "credit_usage_keys", "idempotent_requests",
     "job_runs", "outbox", "parked_usage", "payment_reversals", "schema_files", "stripe_events", "subscription_checkouts",
-    "subscription_grants", "invoice_lines",
+    "subscription_grants", "invoice_lines", "subscription_portions",
     "usage_exports", "notice_deliveries", "webhook_endpoints", "notice_preferences", "fee_rules",
     "member_sessions", "invitations", "adjustments", "usage_rollups", "usage_rollup_marks",
-    "reconciliations", "reconciliation_differences", "stripe_refusals", "customer_requests", "currencies",
+    "reconciliations", "reconciliation_differences", "foreign_intents", "stripe_refusals", "customer_requests",
+    "currencies",
     "credit_draws", "current_action_costs", "ledger_entries",
 }  # fmt: skip
 # The views of schema api, with the column that names the account; none: the catalogue.

@@ -131,7 +131,7 @@ def test_settings_that_can_never_be_charged_cannot_be_stored_by_hand(books: Book
         "cap_day = 1",
         "currency = 'xyz'",
     ):
-        with books.nothing_moves(), pytest.raises(psycopg.DatabaseError, match="Auto top-up of a: "):
+        with books.nothing_moves(), pytest.raises(psycopg.DatabaseError, match="Auto top-up: "):
             books.query(f"update billing.auto_topup_settings set {change}")
 
 

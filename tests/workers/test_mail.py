@@ -55,6 +55,11 @@ PAYLOADS: dict[str, dict[str, Any]] = {
     "subscription.credits_granted": {"credits": 500_000_000, "plan": "Starter", "amount": 1_050, "currency": "usd",
                                      "period_end": "2027-01-01T00:00:00+00:00", "credits_expire": True},
     "subscription.credits_returned": {"credits": 250_000_000, "plan": "Starter", "amount": 1_050, "currency": "usd"},
+    "operations.plan_price_mismatch": {
+        "plan": "pro", "reason": "amount", "price": "price_1", "amount": 1_050, "currency": "usd", "interval": "month",
+        "interval_count": 1, "product": None, "account_id": ACCOUNT, "at_stripe": {
+            "missing": False, "active": True, "unit_amount": "2500", "currency": "usd", "interval": "month",
+            "interval_count": 1, "product": "prod_1"}},
     "operations.paid_without_credits": {"line": "il_1", "invoice_id": "in_1", "plan": "starter", "amount": 1_050,
                                         "currency": "usd", "reason": "no_subscription", "account_id": ACCOUNT},
     "dispute.opened": DISPUTE,

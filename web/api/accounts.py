@@ -68,6 +68,7 @@ class Account(Answer):
         "unknown_account",
         "key_bound",
         "idempotency_key_reused",
+        "idempotency_key_expired",
         "invalid_idempotency_key",
         "request_in_flight",
     ),
@@ -87,7 +88,11 @@ def open_account(call: Call) -> Response:
             status=403,
         )
     return idempotency.once(
-        call.services.ledger, call.caller, body.model_dump(), lambda attempt: _open(call, attempt.id("acc"))
+        call.services.ledger,
+        call.caller,
+        body.model_dump(),
+        lambda attempt: _open(call, attempt.id("acc")),
+        makes="acc",
     )
 
 

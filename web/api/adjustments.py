@@ -98,6 +98,7 @@ class Adjustments(Answer):
         "unknown_account",
         "account_required",
         "idempotency_key_reused",
+        "idempotency_key_expired",
         "invalid_idempotency_key",
         "request_in_flight",
     ),
@@ -118,7 +119,7 @@ def adjust(call: Call) -> Response:
         )
         return call.respond(made, 201 if made["state"] == "booked" else 202)
 
-    return idempotency.once(call.services.ledger, call.caller, body.model_dump(), run)
+    return idempotency.once(call.services.ledger, call.caller, body.model_dump(), run, makes="adj")
 
 
 @Endpoint(

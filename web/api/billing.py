@@ -102,9 +102,11 @@ class PaymentPage(Page):
         "account_required",
         "not_found",
         "state_conflict",
+        "plan_price_mismatch",
         "topup_in_flight",
         "rate_limited",
         "idempotency_key_reused",
+        "idempotency_key_expired",
         "invalid_idempotency_key",
         "request_in_flight",
         "stripe_unavailable",
@@ -135,9 +137,11 @@ def open_checkout(call: Call) -> Response:
             success_url=success_url,
             cancel_url=cancel_url,
         )
+        attempt.lasts = purchases.seconds_left(payment["created_at"])
         return call.respond({**charged(dict(payment)), "url": payment["checkout_url"]}, 201)
 
-    return idempotency.once(call.services.ledger, call.caller, body.model_dump(), run)
+    makes = "subc" if body.package_id is None else "pay"
+    return idempotency.once(call.services.ledger, call.caller, body.model_dump(), run, makes=makes)
 
 
 def _subscribe(call: Call, attempt: idempotency.Attempt, account_id: str) -> Response:
@@ -152,6 +156,7 @@ def _subscribe(call: Call, attempt: idempotency.Attempt, account_id: str) -> Res
         success_url=success_url,
         cancel_url=cancel_url,
     )
+    attempt.lasts = purchases.seconds_left(checkout["created_at"])
     answer = {
         **with_price(dict(checkout)),
         "credits": checkout["credits_per_cycle"],

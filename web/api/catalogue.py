@@ -42,6 +42,19 @@ class Plan(Answer):
     ]
     price: MoneyOut
     interval: str
+    interval_count: Annotated[int, Field(description="A cycle is this many of `interval`.")]
+    grant_interval: Annotated[
+        str | None,
+        Field(
+            description="The credits of a cycle come in equal portions, one each such interval. Null: all at once."
+        ),
+    ]
+    available: Annotated[
+        bool,
+        Field(
+            description="False: its price at Stripe is not this one, and a Checkout is refused as `plan_price_mismatch`."
+        ),
+    ]
     credits_expire: Annotated[
         bool, Field(description="Whether credits of a cycle end with it, apart from what rolls over.")
     ]

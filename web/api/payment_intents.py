@@ -47,6 +47,7 @@ class PaymentIntent(Answer):
         "topup_in_flight",
         "rate_limited",
         "idempotency_key_reused",
+        "idempotency_key_expired",
         "invalid_idempotency_key",
         "request_in_flight",
         "stripe_unavailable",
@@ -70,6 +71,7 @@ def create(call: Call) -> Response:
             package_id=body.package_id,
             quantity=body.quantity,
         )
+        attempt.lasts = purchases.seconds_left(payment["created_at"])
         return call.respond({**payment, "client_secret": secret}, 201)
 
-    return idempotency.once(call.services.ledger, call.caller, body.model_dump(), run)
+    return idempotency.once(call.services.ledger, call.caller, body.model_dump(), run, makes="pay")

@@ -12,6 +12,9 @@ from web.api.queries import AccountQuery, Page, account_of
 from web.endpoints import Call, Endpoint
 from web.fields import Answer, Body, Text
 
+# A SetupIntent is for the browser that has the form open; Stripe's link to the portal opens for five minutes.
+SETUP_SECONDS = 3600
+PORTAL_SECONDS = 240
 _STRIPE = ("unknown_account", "account_required", "stripe_unavailable", "stripe_busy")
 _ONCE = ("rate_limited", "idempotency_key_reused", "invalid_idempotency_key", "request_in_flight")
 
@@ -90,9 +93,10 @@ def add(call: Call) -> Response:
     call.limit("setup")
 
     def run(attempt: idempotency.Attempt) -> Response:
+        attempt.lasts = SETUP_SECONDS
         return call.respond(cards.begin_setup(call.services, account_id, attempt.id("setup")), 201)
 
-    return idempotency.once(call.services.ledger, call.caller, body.model_dump(), run)
+    return idempotency.once(call.services.ledger, call.caller, body.model_dump(), run, renews=True)
 
 
 @Endpoint(
@@ -172,10 +176,11 @@ def portal(call: Call) -> Response:
     purchases.own_url(call.services, call.services.settings.base_url + body.return_path, "return_path")
     call.limit("portal")
 
-    def run(_attempt: idempotency.Attempt) -> Response:
+    def run(attempt: idempotency.Attempt) -> Response:
+        attempt.lasts = PORTAL_SECONDS
         return call.respond(cards.open_portal(call.services, account_id, body.return_path), 201)
 
-    return idempotency.once(call.services.ledger, call.caller, body.model_dump(), run)
+    return idempotency.once(call.services.ledger, call.caller, body.model_dump(), run, renews=True)
 
 
 def _listed(call: Call, account_id: str) -> Any:

@@ -18,6 +18,10 @@ POLL_SECONDS = 0.5
 # Longer than a busy worker needs to take a message up.
 PATIENCE_SECONDS = 30
 _SPAN = re.compile(r"([1-9][0-9]{0,5})([mhd])", re.ASCII)
+DIFFERENT, INCOMPLETE = 1, 2
+_LISTED = (
+    "customers", "payments", "refunds", "disputes", "subscriptions", "invoices", "saved cards", "checkouts", "events",
+)  # fmt: skip
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -45,8 +49,8 @@ class Since(click.ParamType[dt.datetime]):
 def reconcile(since: dt.datetime, until: dt.datetime | None) -> None:
     """Compares the books with Stripe since a time, and mends what differs.
 
-    A worker does it; this command shows how far it is. Exit status 1 when it failed, or when differences are left that
-    a person must settle.
+    A worker does it; this command shows how far it is. Exit status 0: both agree. 1: differences are left that a person
+    must settle. 2: the run failed, or could not look at everything.
     """
     run_id = keys.new_id("rec")
     ledger().open_reconciliation(run_id, since.isoformat(), until.isoformat() if until else None)
@@ -56,12 +60,32 @@ def reconcile(since: dt.datetime, until: dt.datetime | None) -> None:
     click.echo(
         ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in sorted(run["counts"].items()))
     )
-    if run["state"] == "failed":
-        raise click.ClickException(f"the run failed: {run['reason']}")
     if run.get("differences"):
         _list(all_of_them=False)
-        sys.exit(1)
-    click.echo("Stripe and the books agree.")
+    sys.exit(_say(run))
+
+
+def _say(run: Reconciliation) -> int:
+    """The last sentence, and the exit status that goes with it."""
+    compared = (
+        f"Compared since {run['since'][:19]}: {', '.join(_LISTED)}, and what the books have as not final."
+    )
+    if run["state"] == "failed":
+        click.echo(f"The run failed: {run['reason']}. Stripe and the books were not compared as a whole.")
+        return INCOMPLETE
+    if run["not_compared"]:
+        click.echo(compared)
+        for missing in run["not_compared"]:
+            click.echo(f"  not compared: {missing['what'].replace('_', ' ')}, {missing['reason']}")
+        unreadable = run["counts"].get("unreadable", 0)
+        read = f" {unreadable} objects could not be read." if unreadable else ""
+        click.echo(f"Incomplete: it was not possible to look at everything.{read}")
+        return INCOMPLETE
+    if run.get("differences"):
+        click.echo(f"{compared} {run['differences']} differences are left.")
+        return DIFFERENT
+    click.echo(f"{compared} Stripe and the books agree.")
+    return 0
 
 
 def _follow(run_id: str) -> Reconciliation:

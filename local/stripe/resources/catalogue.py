@@ -8,8 +8,8 @@ from local.stripe.currencies import known
 from local.stripe.engine import Call
 from local.stripe.errors import invalid
 from local.stripe.lists import page
-from local.stripe.routing import merge_metadata, route
-from local.stripe.store import Obj
+from local.stripe.routing import changed, merge_metadata, route
+from local.stripe.store import Obj, public
 
 
 @route("post", "/v1/products")
@@ -124,6 +124,18 @@ def _recurring(data: dict[str, Any] | None) -> dict[str, Any] | None:
 @route("get", "/v1/prices/{price}")
 def retrieve_price(call: Call, price: str) -> Obj:
     return call.get("price", price, "price")
+
+
+@route("post", "/v1/prices/{price}")
+def update_price(call: Call, price: str) -> Obj:
+    """Amount, currency and interval never change (docs.stripe.com/api/prices/update)."""
+    found = call.get("price", price, "price")
+    before = public(found)
+    found.update({name: call.params[name] for name in ("active", "nickname") if name in call.params})
+    merge_metadata(found, call.params)
+    call.put(found)
+    call.emit("price.updated", found, changed(before, found))
+    return found
 
 
 @route("get", "/v1/prices")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 from local.stripe import disputes
 from local.stripe.currencies import written
 from local.stripe.engine import Call
@@ -96,6 +98,7 @@ def _refund(call: Call, charge: Obj, amount: int) -> Obj:
     call.put(refund)
     _move_refunded(call, charge, amount, "charge.refunded")
     call.emit("refund.created", refund)
+    disputes.refunded(call, charge)
     return refund
 
 
@@ -183,3 +186,51 @@ def balance(call: Call) -> Obj:
     ]
     pending = [{"amount": 0, "currency": currency, "source_types": {"card": 0}} for currency in totals]
     return {"object": "balance", "available": available, "livemode": False, "pending": pending}
+
+
+def _update(call: Call, kind: str, id: str, event: str, names: tuple[str, ...] = ()) -> Obj:
+    """Metadata and a few fields of an object that exists; what changed is in the event."""
+    found = call.get(kind, id, kind)
+    before = copy.deepcopy(found)
+    found.update({name: call.params[name] for name in names if name in call.params})
+    merge_metadata(found, call.params)
+    difference = changed(before, found)
+    if difference:
+        call.put(found)
+        call.emit(event, found, difference)
+    return found
+
+
+@route("post", "/v1/charges/{charge}")
+def update_charge(call: Call, charge: str) -> Obj:
+    return _update(call, "charge", charge, "charge.updated", ("description", "receipt_email"))
+
+
+@route("post", "/v1/refunds/{refund}")
+def update_refund(call: Call, refund: str) -> Obj:
+    return _update(call, "refund", refund, "refund.updated")
+
+
+@route("post", "/v1/disputes/{dispute}")
+def update_dispute(call: Call, dispute: str) -> Obj:
+    """Evidence is kept; `submit` sends it, and the bank reviews."""
+    found = call.get("dispute", dispute, "dispute")
+    if found["status"] in ("won", "lost", "warning_closed"):
+        raise invalid("This dispute is already closed.")
+    before = copy.deepcopy(found)
+    found["evidence"].update(call.params.get("evidence") or {})
+    details = found["evidence_details"]
+    details["has_evidence"] = details["has_evidence"] or bool(call.params.get("evidence"))
+    if call.params.get("submit"):
+        details["submission_count"] += 1
+        found["status"] = "warning_under_review" if found["status"].startswith("warning") else "under_review"
+    merge_metadata(found, call.params)
+    call.put(found)
+    call.emit("charge.dispute.updated", found, changed(before, found))
+    return found
+
+
+@route("post", "/v1/disputes/{dispute}/close")
+def close_dispute(call: Call, dispute: str) -> Obj:
+    """The merchant accepts it: lost."""
+    return disputes.close(call, call.get("dispute", dispute, "dispute"), won=False)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from local.stripe import currencies
+from local.stripe import checkout_discounts, currencies
+from local.stripe.addresses import check_address
 from local.stripe.engine import Call
 from local.stripe.errors import invalid, missing_param
 from local.stripe.lists import page, whole
+from local.stripe.objects import offered
 from local.stripe.resources import payment_intents, setup_intents
 from local.stripe.resources.catalogue import price
 from local.stripe.resources.customers import living
@@ -16,6 +18,7 @@ from local.stripe.store import Obj, public
 
 _HALF_HOUR, _DAY = 1800, 86400
 _ECHOED = (
+    "allow_promotion_codes",
     "client_reference_id",
     "customer_email",
     "cancel_url",
@@ -48,6 +51,7 @@ def create(call: Call) -> Obj:
         raise missing_param("success_url")
     if params.get("customer") and params.get("customer_email"):
         raise invalid("You may only specify one of these parameters: customer, customer_email.", "customer")
+    check_address(params.get("customer_email"), "customer_email")
     session = _blank(call, mode)
     session.update({name: params[name] for name in _ECHOED if name in params})
     merge_metadata(session, params)
@@ -55,7 +59,11 @@ def create(call: Call) -> Obj:
     if params.get("customer"):
         customer = living(call, params["customer"])
         session["customer"] = customer["id"]
-        session["customer_details"] = details(customer["email"], customer["name"])
+        session["customer_details"] = {
+            **details(customer["email"], None),
+            "tax_exempt": None if mode == "setup" else "none",
+            "tax_ids": None,
+        }
     elif mode == "payment":
         session["customer_creation"] = params.get("customer_creation", "if_required")
     _fill_mode(call, session, mode)
@@ -93,13 +101,19 @@ def _fill_mode(call: Call, session: Obj, mode: str) -> None:
     items = [_line_item(call, item, place, mode) for place, item in enumerate(params["line_items"])]
     total = sum(item["amount_total"] for item in items)
     currency = items[0]["currency"]
-    if mode == "payment":
+    if mode == "payment" and total:
         _check_total(total, currency)
     session.update(amount_subtotal=total, amount_total=total, currency=currency, payment_status="unpaid")
+    session["payment_method_types"] = offered(currency)
     session["total_details"] = {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0}
     session["_items"] = items
     session["_intent_data"] = params.get("payment_intent_data") or {}
-    session["_subscription_data"] = params.get("subscription_data") or {}
+    session["_subscription_data"] = data = params.get("subscription_data") or {}
+    if mode == "subscription" and (data.get("trial_period_days") or data.get("trial_end")):
+        session.update(amount_total=0, _trial=True)
+    checkout_discounts.from_params(call, session)
+    if not session["amount_total"] and mode == "payment":
+        session["payment_status"] = "no_payment_required"
 
 
 def _check_total(total: int, currency: str) -> None:
@@ -115,6 +129,9 @@ def _line_item(call: Call, data: dict[str, Any], place: int, mode: str) -> Obj:
     param = f"line_items[{place}]"
     if data.get("price"):
         unit = call.get("price", data["price"], f"{param}[price]", 400)
+        if not unit["active"]:
+            text = "The price specified is inactive. This field only accepts active prices."
+            raise invalid(text, f"{param}[price]")
     elif data.get("price_data"):
         unit = price(call, data["price_data"], inline=True)
     else:
@@ -180,13 +197,13 @@ def _blank(call: Call, mode: str) -> Obj:
             "submit": None,
             "terms_of_service_acceptance": None,
         },
-        "discounts": [],
+        "discounts": None if mode == "setup" else [],
         "livemode": False,
         "metadata": {},
         "mode": mode,
         "payment_method_collection": "if_required" if mode != "subscription" else "always",
         "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
-        "payment_method_types": ["card"],
+        "payment_method_types": offered("usd"),
         "payment_status": "unpaid",
         "phone_number_collection": {"enabled": False},
         "shipping_options": [],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 
+from local.stripe.addresses import check_address
 from local.stripe.engine import Call
 from local.stripe.errors import missing_object
 from local.stripe.lists import page
@@ -75,6 +76,7 @@ def build(call: Call) -> Obj:
 
 def _apply(call: Call, customer: Obj) -> None:
     params = call.params
+    check_address(params.get("email"))
     customer.update({name: params[name] for name in _PLAIN if name in params})
     merge_metadata(customer, params)
     settings = params.get("invoice_settings") or {}

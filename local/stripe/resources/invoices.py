@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from local.stripe import changes, collection, discounts, invoices, lines, subscriptions
+from local.stripe import balances, changes, collection, discounts, invoices, lines, subscriptions
 from local.stripe.currencies import known
 from local.stripe.engine import Call
 from local.stripe.errors import invalid, missing_param
@@ -30,6 +30,12 @@ def create_invoice(call: Call) -> Obj:
         description=params.get("description"),
         collection_method=params.get("collection_method", "charge_automatically"),
         default_payment_method=params.get("default_payment_method"),
+        rendering={
+            "amount_tax_display": None,
+            "pdf": {"page_size": "auto"},
+            "template": None,
+            "template_version": None,
+        },
     )
     merge_metadata(invoice, params)
     used = discounts.begin(call, params.get("discounts"), customer["id"], "discounts", invoice=invoice["id"])
@@ -254,9 +260,7 @@ def change_balance(call: Call, customer: str) -> Obj:
     found["balance"] += call.params["amount"]
     found["currency"] = found["currency"] or known(call.params["currency"])
     call.put(found)
-    made = collection.record_balance(
-        call, found, call.params["amount"], call.params["currency"].lower(), "adjustment"
-    )
+    made = balances.record(call, found, call.params["amount"], call.params["currency"].lower(), "adjustment")
     made["description"] = call.params.get("description")
     merge_metadata(made, call.params)
     call.emit("customer.updated", found, changed(before, public(found)))

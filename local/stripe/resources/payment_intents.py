@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 from local.stripe import charging
+from local.stripe.addresses import check_address
 from local.stripe.currencies import check_amount
 from local.stripe.engine import Call
 from local.stripe.errors import invalid, missing_object, unexpected_state
@@ -50,7 +51,10 @@ def create(call: Call) -> Obj:
 
 def _apply(call: Call, pi: Obj) -> None:
     params = call.params
+    check_address(params.get("receipt_email"), "receipt_email")
     pi.update({name: params[name] for name in _PLAIN if name in params})
+    if params.get("shipping"):
+        pi["shipping"] = _shipping(params["shipping"])
     if params.get("capture_method") == "manual":
         raise invalid("The local Stripe has no manual capture.", "capture_method")
     merge_metadata(pi, params)
@@ -62,6 +66,13 @@ def _apply(call: Call, pi: Obj) -> None:
     pm = _payment_method(call, pi)
     if pm is not None:
         pi.update(payment_method=pm["id"], status="requires_confirmation", next_action=None)
+
+
+def _shipping(given: dict[str, Any]) -> dict[str, Any]:
+    """All fields of `shipping`, null where nothing was given."""
+    parts = ("city", "country", "line1", "line2", "postal_code", "state")
+    address = {**dict.fromkeys(parts), **(given.get("address") or {})}
+    return {"carrier": None, "phone": None, "tracking_number": None, **given, "address": address}
 
 
 def _payment_method(call: Call, pi: Obj) -> Obj | None:

@@ -6,7 +6,7 @@ import copy
 import datetime as dt
 from typing import Any
 
-from local.stripe import cards
+from local.stripe import cards, methods
 from local.stripe.engine import Call
 from local.stripe.errors import card_error, invalid, missing_object, missing_param
 from local.stripe.lists import page
@@ -29,8 +29,10 @@ def create(call: Call) -> Obj:
 
 def from_data(call: Call, data: dict[str, Any]) -> Obj:
     """A new card PaymentMethod from `type` and `card` parameters."""
+    if data.get("type") in methods.TYPES:
+        return methods.build(call, data)
     if data.get("type", "card") != "card":
-        raise invalid(f"The local Stripe only makes cards, not {data.get('type')}.", "type")
+        raise invalid(f"The local Stripe does not make payment methods of type {data.get('type')}.", "type")
     card = data.get("card")
     if not card:
         raise missing_param("card")
@@ -67,6 +69,8 @@ def find(call: Call, id: str, param: str = "payment_method", status: int = 400) 
     """A stored PaymentMethod, or a new one made from a `pm_card_*` name."""
     if id.startswith("pm_card_"):
         return call.put(_clone(call, id))
+    if id in methods.MAGIC:
+        return call.put(methods.of_magic(call, id))
     return call.get("payment_method", id, param, status)
 
 
@@ -98,7 +102,10 @@ def update(call: Call, payment_method: str) -> Obj:
     if call.params.get("allow_redisplay"):
         pm["allow_redisplay"] = call.params["allow_redisplay"]
     card = call.params.get("card") or {}
-    pm["card"].update({name: card[name] for name in ("exp_month", "exp_year") if name in card})
+    if card and pm["type"] != "card":
+        raise invalid("You can only update card details of a card.", "card")
+    if card:
+        pm["card"].update({name: card[name] for name in ("exp_month", "exp_year") if name in card})
     difference = changed(before, pm)
     call.put(pm)
     if difference and pm["customer"]:
@@ -130,6 +137,8 @@ def attach_to(call: Call, pm: Obj, customer: str) -> Obj:
             code,
             decline_code=decline_code,
             advice_code=behaviour["advice_code"],
+            network_decline_code="01" if decline_code == "generic_decline" else None,
+            param="",
         )
     pm["customer"] = customer
     call.put(pm)
@@ -171,9 +180,7 @@ def of_customer(call: Call, customer: str) -> Obj:
 
 def _of_customer(call: Call, customer: str, url: str, status: int) -> Obj:
     living(call, customer, status=status)
-    if call.params.get("type", "card") != "card":
-        return {"object": "list", "data": [], "has_more": False, "url": url}
-    return page(call, "payment_method", url, customer=customer)
+    return page(call, "payment_method", url, customer=customer, type=call.params.get("type"))
 
 
 @route("get", "/v1/customers/{customer}/payment_methods/{payment_method}")

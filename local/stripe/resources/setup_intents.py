@@ -7,6 +7,7 @@ from local.stripe.charging import error_fields
 from local.stripe.engine import Call
 from local.stripe.errors import card_error, missing_object, unexpected_state
 from local.stripe.lists import page
+from local.stripe.objects import ONLY_IN
 from local.stripe.resources.customers import living
 from local.stripe.resources.payment_methods import attach_to, check_usable, find, from_data
 from local.stripe.routing import merge_metadata, route
@@ -52,7 +53,7 @@ def build(call: Call, customer: str | None, usage: str = "off_session") -> Obj:
         "payment_method_options": {
             "card": {"mandate_options": None, "network": None, "request_three_d_secure": "automatic"}
         },
-        "payment_method_types": ["card"],
+        "payment_method_types": ["card", "link", *sorted(ONLY_IN)],
         "single_use_mandate": None,
         "status": "requires_payment_method",
         "usage": usage,
