@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -33,7 +34,7 @@ def refund(amount: int, name: str = "re_1", status: str = "succeeded") -> dict[s
 
 
 def dispute(status: str, *, withdrawn: bool, amount: int = 500) -> dict[str, Any]:
-    facts = {"id": "du_1", "amount": amount, "status": status, "reason": "general", "created": 1}
+    facts = {"id": "du_1", "amount": amount, "status": status, "reason": "general", "created": time.time()}
     return facts | {"withdrawn": withdrawn}
 
 
