@@ -60,4 +60,6 @@ class ConsentRecord(TypedDict):
     threshold: int | None
     mode: Literal["fixed", "target"] | None
     credits: int | None
+    price: dict[str, Any] | None
+    """What was agreed to: package_id, credits, amount, currency; charge, the smallest one, of least_credits."""
     caps: dict[str, Any] | None

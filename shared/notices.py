@@ -87,7 +87,7 @@ TOPICS: Final[dict[str, Topic]] = {
     "topup.declined": Topic("The first automatic charge in a row was declined.", _MONEY),
     "topup.paused": Topic(
         "Automatic top-up stopped until somebody acts.",
-        ("reason", *_MONEY),
+        ("reason", *_MONEY, "agreed_amount"),
         slack=True,
         required=True,
     ),
@@ -96,7 +96,7 @@ TOPICS: Final[dict[str, Topic]] = {
     ),
     "topup.succeeded": Topic(
         "The card was charged automatically and credits were added.",
-        ("payment_id", "credits", "amount", "currency", "receipt_url"),
+        (*_MONEY, "receipt_url", "larger", "least_credits", "steps"),
     ),
     "account.email_changed": Topic(
         "The account's mail address was changed: told to the old one.", (), personal=True

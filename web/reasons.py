@@ -38,6 +38,7 @@ _WORDS = {
     "payment_method_unusable": "the card cannot be charged any more",
     "customer_deleted": "the customer was deleted at Stripe",
     "package_unavailable": "the package that sets its price is not on sale any more",
+    "price_changed": "credits cost more than was agreed to",
     "payment_parked": "a person is looking at a payment that differs from what was ordered",
     "fraud_warning": "a bank warned of fraud with a payment",
     "account_paused": "this account is paused",

@@ -167,13 +167,11 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(_C.CONFIRM, (_H.PROCESSING,), _PROCESSING),
     Rule(_C.CONFIRM, (_H.HOLDER,), _HOLDER),
     Rule(_C.CONFIRM, (_H.DECLINED,), _DECLINED),
-    Rule(_C.CONFIRM, (_H.CANCELED,), _CLOSED),
     Rule(_C.CONFIRM, (_H.BUSY,), _BUSY),  # an earlier one may still be under way
     Rule(_C.CONFIRM, (_H.REPLAYED,), _give_up("stripe_unavailable"), (), "sent_before"),
-    Rule(_C.CONFIRM, (_H.LOST, _H.REPLAYED), Step(_D.RECORD, "unknown", "stripe_unavailable")),
     Rule(_C.CONFIRM, (_H.UNEXPECTED,), _RECHECK),
     Rule(_C.CONFIRM, (_H.REFUSED, _H.MISSING), _EXPLAIN),
-    Rule(_C.CONFIRM, (), _UNKNOWN),
+    Rule(_C.CONFIRM, (), Step(_D.RECORD, "unknown", "stripe_unavailable")),  # lost, or nothing that the table knows
     # Money may have moved: the PaymentIntent says.
     Rule(_C.RETRIEVE, (_H.SUCCEEDED,), _SETTLE),
     Rule(_C.RETRIEVE, (_H.CANCELED,), _CLOSED),
@@ -192,12 +190,10 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(_C.RETRIEVE, (_H.NO_METHOD,), _give_up("payment_method_unusable")),
     Rule(_C.RETRIEVE, (), _UNKNOWN),
     # Canceling: live until Stripe says otherwise. A row that is closed already is only cleared away at Stripe.
-    Rule(_C.CANCEL, (_H.SUCCEEDED,), _SETTLE),
     Rule(_C.CANCEL, (_H.UNEXPECTED, _H.REFUSED), _RECHECK),
     Rule(_C.CANCEL, (), _STOP, DEAD),
     Rule(_C.CANCEL, (_H.CANCELED,), _CLOSED),
     Rule(_C.CANCEL, (_H.MISSING,), _GONE),
-    Rule(_C.CANCEL, (_H.PROCESSING,), _PROCESSING),
     Rule(_C.CANCEL, (_H.BUSY,), _BUSY),
     Rule(_C.CANCEL, (), _AWAY),
     # Why Stripe refused to confirm or to cancel.
@@ -218,9 +214,14 @@ RULES: Final[tuple[Rule, ...]] = (
 # fmt: on
 
 
-@functools.cache
 def decide(row: Row, call: Call, heard: Heard) -> Step:
     """The next step of a top-up after a call and what was heard of it. Raises LookupError for what the table forgot."""
+    return find_rule(row, call, heard).step
+
+
+@functools.cache
+def find_rule(row: Row, call: Call, heard: Heard) -> Rule:
+    """The rule that decides; raises LookupError where there is none."""
     for rule in RULES:
         if (
             rule.call is call
@@ -228,7 +229,7 @@ def decide(row: Row, call: Call, heard: Heard) -> Step:
             and (not rule.states or row.state in rule.states)
             and (rule.condition is None or _holds(row, rule.condition))
         ):
-            return rule.step
+            return rule
     raise LookupError(f"no rule for {row.state} after {call}: {heard}")
 
 

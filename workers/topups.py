@@ -184,8 +184,6 @@ class _Run:
         facts: dict[str, Any] = {"intent_status": self.intent.get("status")}
         if reason == "intent_missing":
             facts["intent_status"] = "missing"
-        elif state == "canceled" and self.topup["state"] == "canceling":
-            state, reason = self.topup["ends_as"] or "canceled", self.topup["reason"]
         elif state == "canceled" and reason == "canceled_at_stripe":
             reason = self.intent.get("cancellation_reason") or reason
         if step.ends_as == "declined":

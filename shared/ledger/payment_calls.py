@@ -161,7 +161,8 @@ class PaymentCalls(Calls):
 
     def set_auto_topup(self, account_id: str, settings: dict[str, Any], actor: str) -> dict[str, Any]:
         """Switches on or changes (with consent), or off (always works). settings: enabled, threshold, mode, credits,
-        package_id, caps{day, month, per_hour, currency}, text_version. Answers as get_auto_topup plus topup_due.
+        package_id, caps{day, month, per_hour, currency}, text_version, charge{amount, currency}: the smallest charge that
+        was shown, to be compared with that of now. Answers as get_auto_topup plus topup_due.
 
         Refused: unknown_account, invalid_auto_topup (the sentence says which rule), consent_required,
         unknown_package.
@@ -169,7 +170,9 @@ class PaymentCalls(Calls):
         return self._call("set_auto_topup", p_account_id=account_id, p_settings=Json(settings), p_actor=actor)
 
     def resume_auto_topup(self, account_id: str, actor: str) -> dict[str, Any]:
-        """Lifts a pause by a person's decision. Answers as get_auto_topup plus topup_due."""
+        """Lifts a pause by a person's decision. Answers as get_auto_topup plus topup_due. Refused: unknown_account,
+        state_conflict (off), consent_required (credits cost more than was agreed to).
+        """
         return self._call("resume_auto_topup", p_account_id=account_id, p_actor=actor)
 
     def open_topup(self, account_id: str, topup_id: str, payment_id: str) -> OpenTopup:

@@ -5,8 +5,7 @@ create or replace function billing._least_charge(
   returns jsonb
   language sql stable security definer set search_path = '' as $$
   select billing._charge_lines(least(c.maximum + c.step, billing._topup_price(
-    case p_settings.mode when 'target' then p_settings.credits - p_settings.threshold else p_settings.credits end,
-    p_package.credits, p_package.amount, c.step))::bigint, p_package.currency, 'topup')
+    billing._least_credits(p_settings), p_package.credits, p_package.amount, c.step))::bigint, p_package.currency, 'topup')
     from billing._currency_rules(p_package.currency) c
    where p_settings.credits is not null and p_package.id is not null;
 $$;

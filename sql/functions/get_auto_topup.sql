@@ -7,7 +7,7 @@ declare
   v_settings billing.auto_topup_settings;
   v_spent    jsonb;
   v_open     jsonb;
-  v_consent  jsonb;
+  v_consent  billing.auto_topup_consents;
   v_lines    jsonb;
   v_account  jsonb := billing.get_account(p_account_id);
 begin
@@ -15,9 +15,9 @@ begin
   select to_jsonb(s) into v_spent from billing._topup_spent(p_account_id, v_settings.currency) s;
   select billing._topup_json(t) into v_open from billing.topups t
    where t.account_id = p_account_id and t.dead_at is null;
-  select jsonb_build_object('actor', c.actor, 'at', c.created_at, 'text_version', c.text_version) into v_consent
-    from billing.auto_topup_consents c
-   where c.account_id = p_account_id and c.enabled and coalesce(v_settings.enabled, false) order by c.id desc limit 1;
+  if v_settings.enabled then
+    v_consent := billing._consent_in_force(p_account_id);
+  end if;
   v_lines := billing._least_charge(v_settings, billing._topup_package(v_settings.package_id, v_settings.currency));
   return jsonb_build_object(
     'charge', case when v_lines is not null then jsonb_build_object('net_amount', v_lines#>'{0,amount}',
@@ -27,7 +27,11 @@ begin
     'mode', v_settings.mode, 'credits', v_settings.credits, 'package_id', v_settings.package_id,
     'caps', case when v_settings.account_id is not null then jsonb_build_object('day', v_settings.cap_day,
       'month', v_settings.cap_month, 'per_hour', v_settings.cap_per_hour, 'currency', v_settings.currency) end,
-    'spent', v_spent, 'consent', v_consent, 'declines', coalesce(v_settings.declines, 0),
+    'spent', v_spent,
+    'consent', case when v_consent.id is not null then jsonb_build_object('actor', v_consent.actor, 'at', v_consent.created_at,
+      'text_version', v_consent.text_version, 'price', billing._price_json(v_consent.price)) end,
+    'price_change', case when v_settings.enabled then billing._price_rise(v_settings, null) end,
+    'declines', coalesce(v_settings.declines, 0),
     'paused_reason', coalesce(v_settings.paused_reason, case when v_account->>'status' = 'paused' then 'account_paused' end),
     'waiting_reason', coalesce(v_settings.waiting_reason, billing._next_spend(p_account_id)),
     'next_attempt_at', case when v_settings.next_attempt_at > now() then v_settings.next_attempt_at end,

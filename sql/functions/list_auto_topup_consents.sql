@@ -8,7 +8,7 @@ begin
   return (
     select coalesce(jsonb_agg(jsonb_build_object('id', c.id, 'actor', c.actor, 'enabled', c.enabled, 'at', c.created_at,
         'text_version', c.text_version, 'threshold', c.settings->'threshold', 'mode', c.settings->'mode',
-        'credits', c.settings->'credits', 'caps', case when c.settings ? 'cap_day' then jsonb_build_object(
+        'credits', c.settings->'credits', 'price', billing._price_json(c.price), 'caps', case when c.settings ? 'cap_day' then jsonb_build_object(
           'day', c.settings->'cap_day', 'month', c.settings->'cap_month', 'per_hour', c.settings->'cap_per_hour',
           'currency', c.settings->'currency') end) order by c.id desc), '[]')
       from (select * from billing.auto_topup_consents where account_id = p_account_id order by id desc limit p_limit) c);

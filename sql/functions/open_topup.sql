@@ -11,6 +11,7 @@ declare
   v_settings billing.auto_topup_settings;
   v_customer billing.customers;
   v_offer    record;
+  v_rise     jsonb;
   v_open     text;
   v_reason   text;
 begin
@@ -39,8 +40,11 @@ begin
 
   if v_reason is null then
     select * into v_offer from billing._topup_offer(v_settings, v_balance.balance - v_balance.held);
-    v_reason := v_offer.cap;
-    if v_reason is not null then
+    v_rise := billing._price_rise(v_settings, v_offer.credits);
+    v_reason := case when v_rise is not null then 'price_changed' else v_offer.cap end;
+    if v_rise is not null then
+      perform billing._pause_price_changed(p_account_id, v_rise);
+    elsif v_reason is not null then
       update billing.auto_topup_settings set next_attempt_at = v_offer.frees_at, waiting_reason = v_reason
        where account_id = p_account_id;
       perform billing._notify(p_account_id, 'topup.capped', p_account_id || ':' || extract(epoch from v_offer.frees_at),
@@ -52,9 +56,10 @@ begin
     values (p_payment_id, p_account_id, 'topup', v_offer.credits, v_offer.amount, v_offer.net_amount, v_offer.lines,
       v_settings.currency, v_customer.stripe_customer_id);
     insert into billing.topups
-      (id, account_id, payment_id, stripe_customer_id, payment_method, cause, cause_entry, opened_entry)
+      (id, account_id, payment_id, stripe_customer_id, payment_method, consent_id, cause, cause_entry, opened_entry)
     values (p_topup_id, p_account_id, p_payment_id, v_customer.stripe_customer_id, v_customer.default_payment_method,
-      v_balance.topup_cause, v_balance.topup_cause_entry, billing._newest_entry(p_account_id));
+      (billing._consent_in_force(p_account_id)).id, v_balance.topup_cause, v_balance.topup_cause_entry,
+      billing._newest_entry(p_account_id));
     update billing.auto_topup_settings set next_attempt_at = null, waiting_reason = null where account_id = p_account_id;
   end if;
   perform billing._arm_topup(p_account_id);

@@ -38,7 +38,7 @@ begin
     when exists (select from billing.topups t where t.account_id = p_account_id
                   and t.dead_at is null and (t.state <> 'action_required' or v_before.account_id is not null))
       then 'open_topup'
-    when nullif(v_before.paused_reason, 'package_unavailable') is not null then 'paused'
+    when v_before.paused_reason not in ('package_unavailable', 'price_changed') then 'paused'
     when v_balance.status = 'paused' then 'account_paused'
     when v_customer.default_payment_method is null or v_customer.deleted_at is not null then 'no_payment_method'
     when v_balance.balance - v_balance.held > v_after.threshold then 'above_threshold'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import threading
 import time
@@ -148,3 +149,53 @@ def checkout(client: stripe.StripeClient) -> Callable[..., stripe.checkout.Sessi
         return client.v1.checkout.sessions.create(params)
 
     return make
+
+
+@pytest.fixture
+def price(client: stripe.StripeClient) -> Callable[..., str]:
+    """Make a price: `price(2000)`, `price(19000, "year")`, `price(500, "month", 3)`; its id."""
+    product = client.v1.products.create({"name": "Pro"}).id
+
+    def make(amount: int, interval: str = "month", count: int = 1, currency: str = "usd") -> str:
+        recurring: Any = {"interval": interval, "interval_count": count}
+        return client.v1.prices.create(
+            {"product": product, "currency": currency, "unit_amount": amount, "recurring": recurring}
+        ).id
+
+    return make
+
+
+@pytest.fixture
+def clock(client: stripe.StripeClient) -> stripe.test_helpers.TestClock:
+    start = int(dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC).timestamp())
+    return client.v1.test_helpers.test_clocks.create({"frozen_time": start})
+
+
+@pytest.fixture
+def buyer(client: stripe.StripeClient, clock: stripe.test_helpers.TestClock) -> str:
+    """A customer with a card, in the time of the test clock."""
+    made = client.v1.customers.create({"email": "buyer@example.com", "test_clock": clock.id})
+    pm = client.v1.payment_methods.attach("pm_card_visa", {"customer": made.id})
+    client.v1.customers.update(made.id, {"invoice_settings": {"default_payment_method": pm.id}})
+    return made.id
+
+
+@pytest.fixture
+def subscribe(client: stripe.StripeClient, buyer: str) -> Callable[..., stripe.Subscription]:
+    def make(price: str, quantity: int = 1, **more: Any) -> stripe.Subscription:
+        params: Any = {"customer": buyer, "items": [{"price": price, "quantity": quantity}], **more}
+        return client.v1.subscriptions.create(params)
+
+    return make
+
+
+@pytest.fixture
+def to(client: stripe.StripeClient, clock: stripe.test_helpers.TestClock) -> Callable[[int], None]:
+    """Advance the test clock to a moment."""
+
+    def advance(moment: int) -> None:
+        answer = client.v1.test_helpers.test_clocks.advance(clock.id, {"frozen_time": moment})
+        assert answer.status == "advancing"
+        assert client.v1.test_helpers.test_clocks.retrieve(clock.id).status == "ready"
+
+    return advance

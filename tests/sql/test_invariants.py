@@ -103,7 +103,16 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
     "check_topup_agrees_with_payment": ("update billing.topups set state = 'declined'", set()),
     "check_topup_within_caps": (
         "update billing.payments set amount = 10001 where purpose = 'topup'",
-        {"check_payment_granted_once"},
+        {"check_payment_granted_once", "check_topup_price_agreed"},
+    ),
+    "check_topup_price_agreed": (
+        # One minor unit less is agreed to than was charged.
+        (
+            "insert into billing.auto_topup_consents (account_id, actor, enabled, settings, price)"
+            " select account_id, actor, enabled, settings, price || '{\"amount\": 499}' from billing.auto_topup_consents;"
+            " update billing.topups set consent_id = (select max(id) from billing.auto_topup_consents)"
+        ),
+        set(),
     ),
     "check_topup_has_cause": ("update billing.topups set cause = null", set()),
     "check_currency_rules": ("update billing.auto_topup_settings set credits = 1", set()),
@@ -115,7 +124,7 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
             "insert into billing.topups (id, account_id, payment_id, stripe_customer_id, payment_method, created_at, cause)"
             " values ('old', 'a', 'old', 'cus_a', 'pm_1', now() - interval '61 minutes', 'refused:old')"
         ),
-        set(),
+        {"check_topup_price_agreed"},
     ),
     "check_one_live_charge": (
         (
@@ -127,7 +136,7 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
             " select 'live' || n, 'a', 'live' || n, 'unknown', 'cus_a', 'pm_1', now(), 'refused:x'"
             " from generate_series(1, 2) n"
         ),
-        set(),
+        {"check_topup_price_agreed"},
     ),
     "check_events_stuck": (
         (

@@ -48,8 +48,10 @@ def charged(ledger: Ledger, acme: str, database: Database) -> Any:
         ledger.set_auto_topup(acme, TOPUP | {"text_version": CONSENT_TEXT_VERSION}, "tests")
         ledger.spend_credits(acme, {"id": "crossing", "amount": 60 * CREDIT})
         ledger.open_topup(acme, "top_1", "pay_1")
-        over = ", dead_at = now()" if state == "declined" else ""
-        assert rows(database, f"update billing.topups set state = '{state}'{over} returning 1") == [(1,)]
+        dead = "now()" if state == "declined" else "null"
+        assert rows(
+            database, f"update billing.topups set state = '{state}', dead_at = {dead} returning 1"
+        ) == [(1,)]
 
     return make
 

@@ -363,3 +363,54 @@ def test_faults_stand_at_their_fields(
     if field != "mode":
         assert f'value="{change.get(field, "")}"' in answer.text or field == "card"
     assert money() == before
+
+
+def reviewed(browser: Browser) -> dict[str, str]:
+    """What the form of the consent would send, box ticked."""
+    page = browser.get(f"{PAGE}/review?{urlencode(TOPUP)}").text
+    form = page[page.index('<form method="post" action="/billing/auto-topup">') :]
+    found = re.findall(r'<input type="(?:hidden|checkbox)" name="(\w+)" value="([^"]*)"', form)
+    return {name: value for name, value in found if name != "csrf_token"}
+
+
+def raise_prices(database: Database, factor: int = 2) -> None:
+    with database.connect() as connection:
+        connection.execute("update billing.credit_packages set amount = amount * %s", [factor])
+
+
+def test_price_that_rose_while_it_was_reviewed_is_shown_and_asked_for_again(
+    owner: Browser, ledger: Ledger, database: Database, card: str
+) -> None:
+    sent = reviewed(owner)
+    raise_prices(database)
+    answer = owner.post(SAVE, **sent)
+    assert answer.status_code == 422
+    assert "The price has changed. Look at it, and tick the box to allow it." in answer.text
+    assert ledger.list_auto_topup_consents("acme", 9) == []
+    assert owner.post(SAVE, **reviewed(owner)).status_code == 303
+    consent = ledger.list_auto_topup_consents("acme", 9)[0]
+    assert consent["price"]
+    assert str(consent["price"]["charge"]["amount"]) == reviewed(owner)["shown"]
+
+
+def test_pages_ask_for_a_consent_to_a_price_that_has_risen(
+    owner: Browser, ledger: Ledger, database: Database, card: str
+) -> None:
+    owner.post(SAVE, **reviewed(owner))
+    raise_prices(database)
+    risen = "Nothing is charged until an owner allows the new price."
+    assert risen in owner.get(PAGE).text
+    assert "Continue to see the new price" in owner.get(PAGE).text
+    assert "The price of credits has risen." in owner.get("/billing").text
+    ledger.record_usage([{"id": "all", "amount": 200 * CREDIT}], "acme")
+    assert ledger.open_topup("acme", "t", "p")["reason"] == "price_changed"
+    for path in (PAGE, "/billing"):
+        assert "cost" in owner.get(path).text
+        assert risen in owner.get(path).text or "allow it" in owner.get(path).text
+    assert ">Resume</button>" not in owner.get(PAGE).text
+    assert owner.post(f"{PAGE}/resume").status_code == 303
+    assert "an owner reviews the new price and consents to it" in owner.get(PAGE).text
+    assert ledger.get_auto_topup("acme")["paused_reason"] == "price_changed"
+    owner.post(SAVE, **reviewed(owner))
+    assert ledger.get_auto_topup("acme")["paused_reason"] is None
+    assert risen not in owner.get(PAGE).text

@@ -8,13 +8,12 @@ from pydantic import Field, model_validator
 
 from shared import queue
 from shared.models import TopupState
-from web.api.catalogue import charged
 from web.api.queries import AccountQuery, account_of
+from web.api.topup_models import Charge, ConsentOut, PriceChange
 from web.endpoints import Call, Endpoint, respond
 from web.fields import (
     Answer,
     Body,
-    Charged,
     CreditsIn,
     CreditsOut,
     Currency,
@@ -66,6 +65,13 @@ class Consent(Body):
     """
 
     text_version: Annotated[Text, Field(max_length=100, examples=[CONSENT_TEXT_VERSION])]
+    charge: Annotated[
+        Money | None,
+        Field(
+            description="The smallest charge that was shown (`total` of `charge`, or of `least_charge` in the preview). When"
+            " it is more now, nothing is saved: `consent_required`. Left out: the price of now is agreed to."
+        ),
+    ] = None
 
 
 class AutoTopupSettings(Body):
@@ -124,6 +130,7 @@ class AutoTopupSettings(Body):
             "currency": self.currency,
             "caps": _caps(self.caps) or None,
             "text_version": self.consent.text_version if self.consent else None,
+            "charge": self.consent.charge.model_dump() if self.consent and self.consent.charge else None,
         }
         return {name: value for name, value in given.items() if value is not None}
 
@@ -168,23 +175,6 @@ class OpenTopup(Answer):
     created_at: str
 
 
-class ConsentOut(Answer):
-    """Who allowed automatic charges."""
-
-    actor: str
-    at: str
-    text_version: str | None
-
-
-class Charge(Charged):
-    """The smallest charge that the settings lead to."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_ledger(cls, row: dict[str, Any]) -> dict[str, Any]:
-        return charged(row)
-
-
 class AutoTopup(Answer):
     """Settings and state of auto top-up."""
 
@@ -212,6 +202,13 @@ class AutoTopup(Answer):
     ]
     spent: Spent | None
     consent: ConsentOut | None
+    price_change: Annotated[
+        PriceChange | None,
+        Field(
+            description="Credits cost more than was agreed to: nothing is charged until an owner consents to the price of"
+            " now (`PUT` with `consent`). null: they do not."
+        ),
+    ]
     declines: int
     paused_reason: str | None
     waiting_reason: str | None

@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from web.api.auto_topup import AutoTopupSettings, CapsOut, Charge
+from web.api.auto_topup import AutoTopupSettings, CapsOut
 from web.api.catalogue import charged
 from web.api.queries import AccountQuery, Page, account_of
+from web.api.topup_models import AgreedPrice, Charge
 from web.endpoints import Call, Endpoint
 from web.fields import Answer, Charged, CreditsOut
 
@@ -43,6 +44,7 @@ class ConsentEntry(Answer):
     threshold: CreditsOut | None
     mode: Literal["fixed", "target"] | None
     credits: CreditsOut | None
+    price: AgreedPrice | None
     caps: CapsOut | None
 
 

@@ -16,13 +16,14 @@ from shared.models import PaymentMethod
 from web import cards
 from web.api.auto_topup import CONSENT_TEXT, CONSENT_TEXT_VERSION, CONSENT_TEXTS
 from web.fields import Mode
-from web.pages import frame, people
+from web.pages import frame, people, topup_words
 from web.pages.typed import Typed, some_credits
 from web.pages.visitors import Visitor, visitor
 from web.services import services
 
 HERE = "/billing/auto-topup"
 CONSENTS_SHOWN = 20
+DEARER = "The price has changed. Look at it, and tick the box to allow it. Nothing was saved."
 NO_CARD = "There is no card to charge. Add a card first."
 FIELDS = ("threshold", "mode", "amount", "cap_day", "cap_month", "per_hour", "card", "currency")
 _AT_FIELD = {"caps.day": "cap_day", "caps.month": "cap_month", "caps.per_hour": "per_hour"}
@@ -108,15 +109,23 @@ def save() -> Response:
     facts = _facts(owner, request.form)
     form = facts.form(request.form)
     settings = _settings(facts, form)
-    if form.faults or _preview(owner, settings, form) is None:
+    preview = None if form.faults else _preview(owner, settings, form)
+    if preview is None:
         return make_response(_form(facts, form), 422)
+    if topup_words.dearer(preview, request.form):
+        return _review(owner, request.form, complaint=DEARER)
     chosen = facts.card(form.values["card"])
     if chosen is not None and not chosen["default"]:
         services().limiter.check("cards", owner.account_id, request.remote_addr, owner.user_id)
         cards.choose(services(), owner.account_id, chosen["id"], owner.actor)
-    state = services().ledger.set_auto_topup(
-        owner.account_id, settings | {"text_version": CONSENT_TEXT_VERSION}, owner.actor
-    )
+    shown = topup_words.shown(request.form)
+    consented = {"text_version": CONSENT_TEXT_VERSION} | ({"charge": shown} if shown else {})
+    try:
+        state = services().ledger.set_auto_topup(owner.account_id, settings | consented, owner.actor)
+    except Refused as refusal:
+        if refusal.code != "consent_required":
+            raise
+        return _review(owner, request.form, complaint=DEARER)
     return _done(owner, state, "Auto top-up is on.")
 
 
@@ -205,33 +214,8 @@ def _preview(owner: Visitor, settings: dict[str, Any], form: Typed) -> TopupPrev
         if refusal.code not in ("invalid_auto_topup", "unknown_package"):
             raise
         field = str(refusal.extra.get("field", "amount"))
-        form.faults[_AT_FIELD.get(field, field)] = _in_words(refusal)
+        form.faults[_AT_FIELD.get(field, field)] = topup_words.in_words(refusal)
         return None
-
-
-def _in_words(refusal: Refused) -> str:
-    if refusal.code == "unknown_package":
-        return "The package that sets the price is not on sale any more, so this cannot be saved."
-
-    extra = refusal.extra
-    rules = currencies.currency(str(extra.get("currency")))
-
-    def written(amount: Any) -> str:
-        return money.to_text(int(amount or 0), rules.code)
-
-    least = written(extra.get("least_charge"))
-    smallest, largest = written(extra.get("minimum")), written(extra.get("maximum"))
-    sentences = {
-        "target_too_low": "Fill up to more than the threshold, or every charge would be followed by another.",
-        "currency": "The packages are priced in another currency now: write amounts such as "
-        f"{written(rules.day_cap // 2)}.",
-        "no_package": f"No package is sold in {rules.code.upper()} any more. Choose another currency.",
-        "charge_too_small": f"One charge would be {least}, and less than {smallest} cannot be charged. Add more.",
-        "charge_too_large": f"One charge would be more than {largest}, the most that can be charged at once.",
-        "no_room": f"One charge is {least} or more, and this leaves no room for it.",
-        "month_below_day": "The most in a month cannot be less than the most in a day.",
-    }
-    return sentences.get(str(extra.get("rule")), "This cannot be used. Write something else.")
 
 
 def _settings(facts: Facts, form: Typed) -> dict[str, Any]:

@@ -1,0 +1,8 @@
+-- No automatic charge is dearer, for its credits, than the consent in force when it was opened.
+create or replace view billing.check_topup_price_agreed with (security_invoker = true) as
+select t.account_id, t.id as topup_id, t.consent_id, p.credits, p.amount, p.currency::text,
+       billing._agreed_amount(c.price, p.credits) as agreed_amount
+  from billing.topups t
+  join billing.payments p on p.id = t.payment_id
+  left join billing.auto_topup_consents c on c.id = t.consent_id and c.account_id = t.account_id and c.enabled
+ where p.amount > coalesce(case when c.price->>'currency' = p.currency then billing._agreed_amount(c.price, p.credits) end, -1);
