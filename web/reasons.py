@@ -45,6 +45,8 @@ _WORDS = {
     "dispute_open": "a payment is disputed, and the bank has not decided",
     "inquiry_open": "the bank asks about a payment, and has not closed its inquiry",
     "freeze_lifted": "an operator let this account spend again after a freeze",
+    "refunded": "a payment was refunded in full",
+    "next_spend": "nothing was spent since the credits last went down for another reason",
     "cap_day": "the cap for a day is reached",
     "cap_month": "the cap for a month is reached",
     "cap_per_hour": "the number of charges an hour is reached",

@@ -79,6 +79,10 @@ class HoldCalls(Calls):
             "announce_limit", p_account_id=account_id, p_scope=scope, p_scope_id=scope_id, p_window=window
         )
 
+    def demand_topup(self, account_id: str, event_id: str) -> bool:
+        """A spend was refused for want of credits: arms auto top-up at or below its threshold. Whether a check is due."""
+        return self._call("demand_topup", p_account_id=account_id, p_event_id=event_id)
+
     def quote_credits(self, account_id: str, event: dict[str, Any]) -> Quote:
         """What an event (as in spend_credits) would cost now, and whether it would be let through. Promises nothing."""
         return self._call("quote_credits", p_account_id=account_id, p_event=Json(event))

@@ -65,7 +65,7 @@ begin
   if exists (select from billing.credit_balances b where b.account_id = any (p_accounts) and b.limited) then
     perform billing._limit_usage(p_lines);
   end if;
-  perform billing._mark_crossings(b.account_id)
+  perform billing._mark_crossings(b.account_id, 'entry')
      from billing.credit_balances b
     where b.account_id = any (p_accounts)
       and b.balance - b.held <= greatest(b.topup_trigger, b.low_threshold);

@@ -34,5 +34,5 @@ begin
     values (p_account_id, 'expiry', 'expiry', -v_lot.beyond, v_balance,
       array[row(v_lot.id, -v_lot.beyond)::billing.lot_draw], 'lot', v_lot.id::text);
   end loop;
-  perform billing._mark_crossings(p_account_id);
+  perform billing._mark_crossings(p_account_id, null);
 end $$;

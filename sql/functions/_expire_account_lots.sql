@@ -26,6 +26,6 @@ begin
          next_expiry_at = coalesce((select min(l.expires_at) from billing.credit_lots l
                                      where l.account_id = p_account_id and l.is_open), 'infinity')
    where b.account_id = p_account_id;
-  perform billing._mark_crossings(p_account_id);
+  perform billing._mark_crossings(p_account_id, null);
   return v_count;
 end $$;

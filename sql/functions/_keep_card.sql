@@ -1,4 +1,5 @@
--- Keeps the card of a purchase for automatic charges if it was saved for off-session use, and re-arms a paused auto top-up.
+-- Keeps the card of a purchase for automatic charges if it was saved for off-session use, and re-arms a paused auto top-up,
+-- unless a refund paused it: that is a person's to lift.
 -- The card becomes the default when there is none yet, or when the present one is why auto top-up is paused.
 -- Internal: the caller holds the account's lock and arms afterwards.
 create or replace function billing._keep_card(p_account_id text, p_facts jsonb)
@@ -21,5 +22,7 @@ begin
        and (c.default_payment_method is null or exists (
          select from billing.auto_topup_settings s where s.account_id = p_account_id and s.paused_reason is not null));
   end if;
-  perform billing._resume_topups(p_account_id);
+  if not exists (select from billing.auto_topup_settings where account_id = p_account_id and paused_reason = 'refunded') then
+    perform billing._resume_topups(p_account_id);
+  end if;
 end $$;

@@ -21,7 +21,7 @@ begin
   end if;
   if v_more > 0 then
     begin
-      perform billing._reserve(p_hold.account_id, p_hold.parent_id, v_more, p_hold.subjects);
+      perform billing._reserve(p_hold.account_id, p_hold.id, p_hold.parent_id, v_more, p_hold.subjects);
       -- From what it holds, which is more than amount - spent when it was passed.
       update billing.credit_holds h set amount = h.spent + h.remaining + v_more
        where h.account_id = p_hold.account_id and h.id = p_hold.id;

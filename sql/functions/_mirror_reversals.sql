@@ -12,6 +12,8 @@ declare
   v_was  billing.payment_reversals;
   v_is   billing.payment_reversals;
   v_escalated boolean;
+  v_new  boolean := false; -- money was refunded that was not before
+  v_any  boolean := false; -- Stripe says something that it did not say before
 begin
   for v_fact in
     select f.*, 'refund' as kind, f.status not in ('failed', 'canceled') as is_taken, false as is_open
@@ -34,6 +36,8 @@ begin
       is_open = excluded.is_open, reason = excluded.reason, updated_at = now(),
       freeze_on = coalesce(p_facts->>'freeze_on', payment_reversals.freeze_on)
     returning * into v_is;
+    v_any := v_any or (v_is.amount, v_is.status, v_is.is_taken) is distinct from (v_was.amount, v_was.status, v_was.is_taken);
+    v_new := v_new or v_is.kind = 'refund' and v_is.is_taken and not coalesce(v_was.is_taken, false);
     if v_is.kind = 'dispute' and v_is.status = 'lost' and v_was.status is distinct from 'lost' then
       -- The card was disowned: a person decides whether it is charged again.
       update billing.auto_topup_settings set paused_reason = coalesce(paused_reason, 'dispute_lost')
@@ -48,4 +52,10 @@ begin
           'frozen', billing._freezes(v_is)));
     end if;
   end loop;
+  if v_any then
+    perform billing._mark_crossings(p_paid.account_id, null); -- also of what moves no credits, as an inquiry
+  end if;
+  if v_new then
+    perform billing._pause_refunded(p_paid);
+  end if;
 end $$;

@@ -11,6 +11,7 @@ declare
   v_who      jsonb;
   v_own      text[];
   v_subjects text[];
+  v_due      boolean := false;
 begin
   if v_answer is not null then
     return v_answer;
@@ -40,5 +41,9 @@ begin
   if v_balance.limited then
     perform billing._hold_limits(p_account_id, v_subjects, p_price.credits);
   end if;
-  return billing._hold_json(p_account_id, v_id) || '{"replayed": false, "topup_due": false}';
+  -- The parent reserved the credits before; but what disarmed auto top-up since then is over with this hold.
+  if v_balance.balance - v_balance.held <= v_balance.topup_trigger and v_balance.topup_cause is null then
+    v_due := billing._mark_crossings(p_account_id, 'hold:' || v_id);
+  end if;
+  return billing._hold_json(p_account_id, v_id) || jsonb_build_object('replayed', false, 'topup_due', v_due);
 end $$;

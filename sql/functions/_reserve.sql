@@ -1,9 +1,9 @@
--- Reserves p_credits from the account (p_parent_id null) or from a hold, or refuses and names what bound: the balance, the
+-- Reserves p_credits for a hold from the account (p_parent_id null) or from a hold, or refuses and names what bound: the balance, the
 -- run, or the limit of one of p_subjects. Answers whether a top-up check became due.
 -- Internal. Locks the account.
 -- Raises RF001 unknown_account, RF002 insufficient_credits, RF003 limit_reached, RF004 account_paused, RF009 not_found (the
 -- parent), RF010 state_conflict (the parent is closed).
-create or replace function billing._reserve(p_account_id text, p_parent_id text, p_credits bigint, p_subjects text[])
+create or replace function billing._reserve(p_account_id text, p_hold_id text, p_parent_id text, p_credits bigint, p_subjects text[])
   returns boolean
   language plpgsql volatile security definer set search_path = '' as $$
 declare
@@ -35,5 +35,5 @@ begin
   if v_limited then
     perform billing._hold_limits(p_account_id, p_subjects, p_credits);
   end if;
-  return v_level >= 0 and billing._mark_crossings(p_account_id);
+  return v_level >= 0 and billing._mark_crossings(p_account_id, 'hold:' || p_hold_id);
 end $$;

@@ -55,8 +55,10 @@ begin
     v_answer := billing._keep_hold(v_hold, p_settlement);
     select * into v_balance from billing.credit_balances where account_id = p_account_id;
   end if;
-  if v_balance.balance - v_balance.held <= greatest(v_balance.topup_trigger, v_balance.low_threshold) then
-    v_due := billing._mark_crossings(p_account_id);
+  -- A settlement of nothing is no spend.
+  v_due := coalesce(v_balance.topup_due_at = now(), false);
+  if v_credits > 0 and v_balance.balance - v_balance.held <= greatest(v_balance.topup_trigger, v_balance.low_threshold) then
+    v_due := billing._mark_crossings(p_account_id, 'entry');
   end if;
   return billing._hold_json(p_account_id, p_hold_id)
     || jsonb_build_object('replayed', false, 'topup_due', v_due, 'refusal', v_answer);

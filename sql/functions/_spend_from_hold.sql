@@ -12,8 +12,9 @@ declare
   v_answer   jsonb := billing._spend_replay(p_account_id, v_event_id, p_fingerprint);
   v_event    jsonb;
   v_subjects text[];
-  v_txn      bigint := nextval('billing.credit_transactions_id_seq');
+  v_txn      bigint;
   v_delta    bigint;
+  v_due      boolean := false;
 begin
   if v_answer is not null then
     return v_answer;
@@ -30,6 +31,7 @@ begin
   if v_balance.next_expiry_at <= now() then
     perform billing._expire_account_lots(p_account_id);
   end if;
+  v_txn := nextval('billing.credit_transactions_id_seq'); -- after the entries of what has expired
   perform billing._require_room(p_account_id, v_hold_id, p_credits);
   select billing._hold_attributes(h) || p_event into v_event
     from billing.credit_holds h where h.account_id = p_account_id and h.id = v_hold_id;
@@ -44,7 +46,11 @@ begin
   perform billing._post_debit(p_account_id, v_txn, p_credits, v_balance.balance, 'usage', v_event_id, now());
   perform billing._write_usage(p_account_id, v_txn, array[row(null, p_account_id, 1, v_event_id, null, p_credits,
     coalesce((p_event->>'quantity')::bigint, 1), now(), v_event, null)::billing.usage_line], v_hold_id);
+  -- The hold reserved the credits before; but what disarmed auto top-up since then is over with this spend.
+  if v_balance.balance - v_balance.held <= v_balance.topup_trigger and v_balance.topup_cause is null then
+    v_due := billing._mark_crossings(p_account_id, 'entry');
+  end if;
   return jsonb_build_object('transaction_id', v_txn, 'credits', p_credits,
     'available', greatest(0, v_balance.balance - v_balance.held + v_balance.overdraft), 'status', v_balance.status,
-    'replayed', false, 'topup_due', false);
+    'replayed', false, 'topup_due', v_due);
 end $$;

@@ -38,6 +38,7 @@ begin
    where account_id = p_account_id;
   if p_credits < 0 then
     perform billing._rearm_low(p_account_id);
+  else
+    perform billing._mark_crossings(p_account_id, null);
   end if;
-  perform billing._mark_crossings(p_account_id);
 end $$;

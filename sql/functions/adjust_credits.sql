@@ -36,7 +36,7 @@ begin
         (account_id, kind, counter_account, amount, balance_after, draws, source_kind, source_id)
       values (p_account_id, 'adjustment', 'adjustments', p_credits, v_balance.balance,
         billing._draw_lots(p_account_id, -p_credits), 'adjustment', p_adjustment_id);
-      perform billing._mark_crossings(p_account_id);
+      perform billing._mark_crossings(p_account_id, null);
     end if;
     insert into billing.audit_log (account_id, actor, action, subject, details)
     values (p_account_id, p_actor, 'credits.adjusted', p_adjustment_id,

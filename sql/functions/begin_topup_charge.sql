@@ -30,6 +30,7 @@ begin
       when c.deleted_at is not null then 'customer_deleted'
       when c.default_payment_method is distinct from v_topup.payment_method then 'payment_method_changed'
       when v_balance.balance - v_balance.held > s.threshold then 'no_longer_needed'
+      when v_balance.topup_cause is null then 'next_spend'
       -- What they cost now; or what was frozen, when a lower price has been agreed to since.
       when rise is not null or p.amount > billing._agreed_amount((billing._consent_in_force(s.account_id)).price, p.credits)
         then 'price_changed' end, rise

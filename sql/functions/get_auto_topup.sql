@@ -34,7 +34,7 @@ begin
     'declines', coalesce(v_settings.declines, 0),
     'paused_reason', case when v_settings.paused_reason is null or v_settings.paused_reason = 'freeze_lifted'
       then coalesce(billing._charge_stop(p_account_id), v_settings.paused_reason) else v_settings.paused_reason end,
-    'waiting_reason', v_settings.waiting_reason,
+    'waiting_reason', coalesce(v_settings.waiting_reason, billing._next_spend(p_account_id)),
     'next_attempt_at', case when v_settings.next_attempt_at > now() then v_settings.next_attempt_at end,
     'open_topup', v_open,
     'topup_due', (select coalesce(topup_due_at <= now(), false) from billing.credit_balances where account_id = p_account_id));

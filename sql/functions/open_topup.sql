@@ -1,6 +1,6 @@
--- The governor: opens the account's one charge if consent, threshold, caps and back-off allow it; its parameters are frozen
--- in a payments and a topups row. Otherwise answers why not, and when to look again; with reason open_topup, which one is
--- open: its worker may have died, and whoever asks can take it up.
+-- The governor: opens the account's one charge if a spend asks for it and consent, threshold, caps and back-off allow it;
+-- its parameters are frozen in a payments and a topups row. Otherwise answers why not, and when to look again; with reason
+-- open_topup, which one is open: its worker may have died, and whoever asks can take it up.
 -- Callers: service. Idempotent by p_topup_id; at most one open charge an account (topups_one_open).
 -- Raises RF001 unknown_account.
 create or replace function billing.open_topup(p_account_id text, p_topup_id text, p_payment_id text)
@@ -30,6 +30,7 @@ begin
     when v_stop is not null then v_stop
     when v_customer.default_payment_method is null or v_customer.deleted_at is not null then 'no_payment_method'
     when v_balance.balance - v_balance.held > v_settings.threshold then 'above_threshold'
+    when v_balance.topup_cause is null then 'next_spend'
     when v_settings.next_attempt_at > now() then coalesce(v_settings.waiting_reason, 'backing_off')
     when (billing._topup_package(v_settings.package_id, v_settings.currency)).id is null then 'package_unavailable' end;
   if v_reason in ('no_payment_method', 'package_unavailable') and v_settings.paused_reason is null then
@@ -55,9 +56,11 @@ begin
     insert into billing.payments (id, account_id, purpose, credits, amount, net_amount, lines, currency, stripe_customer_id)
     values (p_payment_id, p_account_id, 'topup', v_offer.credits, v_offer.amount, v_offer.net_amount, v_offer.lines,
       v_settings.currency, v_customer.stripe_customer_id);
-    insert into billing.topups (id, account_id, payment_id, stripe_customer_id, payment_method, consent_id)
+    insert into billing.topups
+      (id, account_id, payment_id, stripe_customer_id, payment_method, consent_id, cause, cause_entry, opened_entry)
     values (p_topup_id, p_account_id, p_payment_id, v_customer.stripe_customer_id, v_customer.default_payment_method,
-      (billing._consent_in_force(p_account_id)).id);
+      (billing._consent_in_force(p_account_id)).id, v_balance.topup_cause, v_balance.topup_cause_entry,
+      billing._newest_entry(p_account_id));
     update billing.auto_topup_settings set next_attempt_at = null, waiting_reason = null where account_id = p_account_id;
   end if;
   perform billing._arm_topup(p_account_id);

@@ -64,7 +64,7 @@ begin
     perform billing._hold_limits(p_account_id, v_subjects, v_credits);
   end if;
   if v_level >= 0 then
-    v_due := billing._mark_crossings(p_account_id);
+    v_due := billing._mark_crossings(p_account_id, 'hold:' || v_id);
   end if;
   -- As _hold_json, which would read the row again.
   return jsonb_build_object('id', v_id, 'account_id', p_account_id, 'parent_id', null, 'state', 'open', 'amount', v_credits,

@@ -43,6 +43,8 @@ begin
     when v_stop is not null then v_stop
     when v_customer.default_payment_method is null or v_customer.deleted_at is not null then 'no_payment_method'
     when v_balance.balance - v_balance.held > v_after.threshold then 'above_threshold'
+    when v_balance.topup_cause is null and billing._last_spend(p_account_id, v_balance.topup_spent_after) is null
+      then 'next_spend'
     when v_before.waiting_reason = 'declined' and v_before.next_attempt_at > now() then 'declined'
     else coalesce(v_offer.cap, 'charge') end;
   v_until := case v_outcome when 'declined' then v_before.next_attempt_at when v_offer.cap then v_offer.frees_at end;

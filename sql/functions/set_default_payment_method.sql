@@ -1,4 +1,5 @@
--- The card for automatic charges, or null for none. Another card re-arms a paused auto top-up; none pauses it.
+-- The card for automatic charges, or null for none. Another card re-arms a paused auto top-up, unless a refund
+-- paused it; none pauses it.
 -- Callers: service. Idempotent. Raises RF001 unknown_account, RF009 not_found (no customer yet).
 create or replace function billing.set_default_payment_method(
   p_account_id text, p_payment_method text, p_card jsonb, p_actor text)
@@ -25,7 +26,8 @@ begin
   if p_payment_method is null then
     update billing.auto_topup_settings set paused_reason = 'no_payment_method'
      where account_id = p_account_id and paused_reason is null;
-  elsif v_before.default_payment_method is distinct from p_payment_method then
+  elsif v_before.default_payment_method is distinct from p_payment_method and not exists (
+      select from billing.auto_topup_settings where account_id = p_account_id and paused_reason = 'refunded') then
     perform billing._resume_topups(p_account_id);
   end if;
   insert into billing.audit_log (account_id, actor, action, subject)

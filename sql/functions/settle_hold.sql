@@ -72,7 +72,7 @@ begin
     v_hold.department_id, v_hold.member_id, v_hold.run_id, v_hold.dimensions,
     coalesce(p_settlement->'metadata', v_hold.metadata), p_hold_id, now());
   if v_level >= 0 then
-    v_due := billing._mark_crossings(p_account_id);
+    v_due := billing._mark_crossings(p_account_id, 'entry');
   end if;
   -- As _hold_json, which would read the row again.
   return jsonb_build_object('id', p_hold_id, 'account_id', p_account_id, 'parent_id', null, 'state', 'settled',

@@ -92,7 +92,7 @@ begin
     perform billing._limit_spend(p_account_id, p_event, v_credits);
   end if;
   if v_level >= 0 then
-    v_due := billing._mark_crossings(p_account_id);
+    v_due := billing._mark_crossings(p_account_id, 'entry');
   end if;
   return jsonb_build_object('transaction_id', v_txn, 'credits', v_credits,
     'available', v_available, 'status', v_status, 'replayed', false, 'topup_due', v_due);

@@ -18,6 +18,7 @@ begin
   if found then
     update billing.auto_topup_settings set paused_reason = 'fraud_warning'
      where account_id = v_paid.account_id and paused_reason is null;
+    perform billing._mark_crossings(v_paid.account_id, null);
     perform billing._arm_topup(v_paid.account_id);
     perform billing._notify(v_paid.account_id, 'operations.fraud_warning', p_warning_id, jsonb_build_object(
       'payment_id', p_payment_id, 'invoice_id', p_invoice_id, 'account_id', v_paid.account_id, 'fraud_type', p_fraud_type,

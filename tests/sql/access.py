@@ -137,7 +137,9 @@ def fill(books: Books) -> None:
         "insert into billing.payments (id, account_id, purpose, credits, amount, currency, stripe_customer_id)"
         " select 'pt_' || id, id, 'topup', 1000000, 5, 'usd', 'cus_' || id from billing.accounts;"
         "insert into billing.topups"
-        " (id, account_id, payment_id, stripe_customer_id, payment_method, decline_code, consent_id)"
-        " select 'tu_' || a.id, a.id, 'pt_' || a.id, 'cus_' || a.id, 'pm_' || a.id, 'stolen_card', c.id"
+        " (id, account_id, payment_id, stripe_customer_id, payment_method, decline_code, consent_id, cause, cause_entry,"
+        " opened_entry)"
+        " select 'tu_' || a.id, a.id, 'pt_' || a.id, 'cus_' || a.id, 'pm_' || a.id, 'stolen_card', c.id,"
+        " 'refused:' || a.id, 0, 0"
         " from billing.accounts a join billing.auto_topup_consents c on c.account_id = a.id"
     )

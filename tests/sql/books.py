@@ -234,9 +234,11 @@ class Books:
         wanted = {"enabled": True, "threshold": 10 * CREDIT, "credits": 100 * CREDIT, "text_version": "v1"}
         return self.ledger.set_auto_topup(account, wanted | changes, "owner")
 
-    def ask(self, account: str = "a") -> dict[str, Any]:
-        """Asks the governor for a charge."""
+    def ask(self, account: str = "a", *, demand: bool = True) -> dict[str, Any]:
+        """Asks the governor for a charge, after a spend that was refused for want of credits unless `demand` is False."""
         name = self.fresh("topup")
+        if demand:
+            self.ledger.demand_topup(account, name)
         return dict(self.ledger.open_topup(account, name, f"pay_{name}"))
 
     def charge(self, account: str = "a") -> str:

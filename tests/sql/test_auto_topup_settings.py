@@ -173,9 +173,21 @@ def test_switching_on_below_the_threshold_makes_a_check_due_at_once(books: Books
     assert books.ledger.due_work(10)["accounts"] == ["a"]
 
 
-def test_raising_the_threshold_above_the_balance_makes_a_check_due(books: Books) -> None:
-    assert not books.enable()["topup_due"]
-    assert books.enable(threshold=100 * CREDIT)["topup_due"]
+def test_switching_on_below_the_threshold_waits_for_the_first_spend_of_all(books: Books) -> None:
+    books.ledger.adjust_credits("x", "a", -95 * CREDIT, "abuse", "op")
+    answer = books.enable()
+    assert (answer["topup_due"], answer["waiting_reason"]) == (False, "next_spend")
+    assert books.spend(1)["topup_due"]
+
+
+def test_raising_the_threshold_above_the_balance_makes_a_check_due_if_the_last_movement_was_a_spend(
+    books: Books,
+) -> None:
+    books.enable()
+    assert not books.enable(threshold=100 * CREDIT)["topup_due"]
+    books.spend(1)
+    books.enable(threshold=10 * CREDIT)
+    assert books.enable(threshold=99 * CREDIT)["topup_due"]
 
 
 def test_switched_on_without_a_card_it_waits_for_one(books: Books) -> None:

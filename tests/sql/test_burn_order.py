@@ -127,12 +127,13 @@ def test_the_sweep_takes_as_many_accounts_as_it_was_told(books: Books) -> None:
     assert [books.ledger.expire_lots(2) for _ in range(3)] == [2, 1, 0]
 
 
-def test_an_expiry_that_crosses_the_threshold_makes_a_topup_due(books: Books) -> None:
+def test_an_expiry_that_crosses_the_threshold_makes_no_topup_due(books: Books) -> None:
     books.grant("gone", 100, expires_in="1 hour")
     books.enable()
     books.age("2 hours")
     books.ledger.expire_lots(10)
-    assert books.ledger.due_work(10)["accounts"] == ["a"]
+    assert books.ledger.due_work(10)["accounts"] == []
+    assert books.ask(demand=False)["reason"] == "next_spend"
 
 
 def test_a_spend_behind_an_expiry_that_crossed_the_threshold_asks_for_the_check(books: Books) -> None:

@@ -54,7 +54,7 @@ def test_preview_is_what_the_charge_will_be(books: Books) -> None:
     books.ledger.link_customer("a", "cus_a")
     assert books.ledger.preview_auto_topup("a", SETTINGS)["outcome"] != "charge"
     books.ledger.set_default_payment_method("a", "pm_1", {"brand": "visa"}, "tests")
-    books.ledger.adjust_credits("down", "a", int(10 * CREDIT - books.balance() * CREDIT), "tests", "tests")
+    books.use(books.balance() - 10)
     with books.nothing_moves():
         preview = books.ledger.preview_auto_topup("a", SETTINGS)
     assert preview["outcome"] == "charge"

@@ -97,11 +97,11 @@ def test_a_correction_of_an_unknown_account_is_refused(books: Books) -> None:
         books.ledger.adjust_credits("x", "nobody", CREDIT, "r", "op")
 
 
-def test_a_correction_downwards_to_the_threshold_makes_a_topup_due(books: Books) -> None:
+def test_a_correction_downwards_to_the_threshold_makes_no_topup_due(books: Books) -> None:
     books.grant("g", 50)
     books.enable()
-    assert not books.ledger.adjust_credits("x", "a", -39 * CREDIT, "r", "op")["topup_due"]
-    assert books.ledger.adjust_credits("y", "a", -1 * CREDIT, "r", "op")["topup_due"]
+    assert not books.ledger.adjust_credits("x", "a", -40 * CREDIT, "r", "op")["topup_due"]
+    assert books.ask(demand=False)["reason"] == "next_spend"
 
 
 def test_history_pages_through_every_entry_once_newest_first(books: Books) -> None:

@@ -123,14 +123,15 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
         ),
         set(),
     ),
+    "check_topup_has_cause": ("update billing.topups set cause = null", set()),
     "check_currency_rules": ("update billing.auto_topup_settings set credits = 1", set()),
     "check_topup_trigger": ("update billing.credit_balances set topup_trigger = 1", set()),
     "check_topups_stuck": (
         (
             "insert into billing.payments (id, account_id, purpose, credits, amount, currency)"
             " values ('old', 'a', 'topup', 1, 1, 'usd');"
-            "insert into billing.topups (id, account_id, payment_id, stripe_customer_id, payment_method, created_at)"
-            " values ('old', 'a', 'old', 'cus_a', 'pm_1', now() - interval '61 minutes')"
+            "insert into billing.topups (id, account_id, payment_id, stripe_customer_id, payment_method, created_at, cause)"
+            " values ('old', 'a', 'old', 'cus_a', 'pm_1', now() - interval '61 minutes', 'refused:old')"
         ),
         {"check_topup_price_agreed"},
     ),
@@ -140,8 +141,9 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
             " insert into billing.payments (id, account_id, purpose, credits, amount, currency, status)"
             " select 'live' || n, 'a', 'topup', 1, 1, 'usd', 'processing' from generate_series(1, 2) n;"
             " insert into billing.topups"
-            " (id, account_id, payment_id, state, stripe_customer_id, payment_method, confirming_at)"
-            " select 'live' || n, 'a', 'live' || n, 'unknown', 'cus_a', 'pm_1', now() from generate_series(1, 2) n"
+            " (id, account_id, payment_id, state, stripe_customer_id, payment_method, confirming_at, cause)"
+            " select 'live' || n, 'a', 'live' || n, 'unknown', 'cus_a', 'pm_1', now(), 'refused:x'"
+            " from generate_series(1, 2) n"
         ),
         {"check_topup_price_agreed"},
     ),

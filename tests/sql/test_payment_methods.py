@@ -149,6 +149,7 @@ def test_t35_no_card_switches_on_what_is_off(books: Books) -> None:
 
 
 def test_a_card_added_by_us_becomes_the_default_where_there_is_none(books: Books) -> None:
+    books.ledger.demand_topup("a", "wanted")
     tell(books)
     assert tell(books, card("pm_2"), added="pm_2")["topup_due"]
     assert (default(books), paused(books)) == ("pm_2", None)

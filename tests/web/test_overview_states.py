@@ -159,6 +159,35 @@ def test_a_stopped_auto_top_up_is_told_before_credits_are_gone(
     assert "resume auto top-up" in said
 
 
+def test_a_full_refund_names_the_one_click_that_resumes(
+    owner: FlaskClient, ledger: Ledger, acme: str, charged: Any, database: Database
+) -> None:
+    charged("declined")
+    ledger.set_default_payment_method(acme, "pm_1", {"brand": "visa", "last4": "4242"}, "tests")
+    rows(database, "update billing.auto_topup_settings set paused_reason = 'refunded' returning 1")
+    said = notices(owner.get("/billing").text)
+    assert (
+        "Auto top-up has stopped: a payment was refunded in full. Nothing is charged by itself until you"
+        in said
+    )
+    assert "add another card" not in said
+    page = owner.get("/billing/auto-topup").text
+    assert "An owner can resume it; then the next spend may charge the card." in page
+    assert 'action="/billing/auto-topup/resume"' in page
+
+
+def test_credits_that_fell_without_a_spend_wait_for_the_next_one(
+    owner: FlaskClient, ledger: Ledger, acme: str
+) -> None:
+    ledger.link_customer(acme, "cus_acme")
+    ledger.set_default_payment_method(acme, "pm_1", {"brand": "visa", "last4": "4242"}, "tests")
+    ledger.set_auto_topup(acme, TOPUP | {"text_version": CONSENT_TEXT_VERSION}, "tests")
+    ledger.adjust_credits("a1", acme, -60 * CREDIT, "A correction", "tests")
+    page = owner.get("/billing").text
+    assert "$5.00 or more when credits are spent next" in card_of(page, "Charged next")
+    assert "The next spend charges the card." in owner.get("/billing/auto-topup").text
+
+
 def test_an_unpaid_plan_is_told_with_the_way_to_its_invoice(
     owner: FlaskClient, ledger: Ledger, acme: str, database: Database
 ) -> None:

@@ -146,7 +146,7 @@ def test_saving_below_the_threshold_says_so_and_has_the_card_charged_at_once(
     owner.post(SAVE, **TOPUP | {"card": card})
     assert hints == []
     assert "The card is charged now" not in owner.get(PAGE).text
-    ledger.adjust_credits("a1", "acme", -60 * CREDIT, "tests", "tests")
+    ledger.spend_credits("acme", {"id": "a1", "amount": 60 * CREDIT})
     owner.post(SAVE, **TOPUP | {"card": card})
     assert hints == [(queues.CHECK_THRESHOLD, "acme")]
     assert "Auto top-up is on. The card is charged now." in owner.get(PAGE).text
@@ -166,7 +166,7 @@ def test_preview_says_what_stands_in_the_way_of_a_charge(
     tight = {"card": card, "cap_day": "5.00", "cap_month": "500", "per_hour": "1"}
     loose = {"card": card, "per_hour": "10"}
     owner.post(SAVE, **TOPUP | loose)
-    ledger.adjust_credits("a1", "acme", -60 * CREDIT, "tests", "tests")
+    ledger.spend_credits("acme", {"id": "a1", "amount": 60 * CREDIT})
     opened = ledger.open_topup("acme", "tu_1", "pay_1")
     assert opened["topup_id"] == "tu_1"
     if outcome != "open_topup":
@@ -174,7 +174,7 @@ def test_preview_says_what_stands_in_the_way_of_a_charge(
         facts = {"payment_intent": "pi_1", "amount_received": 500, "currency": "usd", "charge": "ch_1"}
         customer = (ledger.get_customer("acme") or {})["stripe_customer_id"]
         ledger.settle_payment("pay_1", facts | {"customer": customer})
-        ledger.adjust_credits("a2", "acme", -100 * CREDIT, "tests", "tests")
+        ledger.spend_credits("acme", {"id": "a2", "amount": 100 * CREDIT})
     change = (
         loose
         if outcome == "open_topup"
@@ -207,7 +207,7 @@ def test_switching_off_says_when_a_charge_has_begun(
     owner: Browser, ledger: Ledger, card: str, database: Database
 ) -> None:
     owner.post(SAVE, **TOPUP | {"card": card})
-    ledger.adjust_credits("a1", "acme", -60 * CREDIT, "tests", "tests")
+    ledger.spend_credits("acme", {"id": "a1", "amount": 60 * CREDIT})
     ledger.open_topup("acme", "tu_1", "pay_1")
     owner.post("/billing/auto-topup/off")
     assert "The charge that has begun may still be completed." in owner.get(PAGE).text
@@ -219,7 +219,7 @@ def test_switching_off_says_when_a_charge_has_begun(
 def test_preview_says_what_saving_does_now(owner: Browser, ledger: Ledger, card: str) -> None:
     query = "&".join(f"{name}={value}" for name, value in (TOPUP | {"card": card}).items())
     assert "charges nothing now: 100 credits" in owner.get(f"/billing/auto-topup/review?{query}").text
-    ledger.adjust_credits("a1", "acme", -60 * CREDIT, "tests", "tests")
+    ledger.spend_credits("acme", {"id": "a1", "amount": 60 * CREDIT})
     page = owner.get(f"/billing/auto-topup/review?{query}").text
     assert "saving charges $5.00 to Visa •••• 4242 at once" in page
     # A card that the form does not name is the default, and is named before anybody consents to it.
@@ -251,7 +251,7 @@ def test_enabling_needs_the_box_and_keeps_who_allowed_what(
 def test_a_charge_that_takes_several_amounts_is_what_the_words_say(
     owner: Browser, ledger: Ledger, card: str
 ) -> None:
-    ledger.adjust_credits("a1", "acme", -90 * CREDIT, "tests", "tests")
+    ledger.spend_credits("acme", {"id": "a1", "amount": 90 * CREDIT})
     wanted = TOPUP | {"card": card, "threshold": "150"}
     page = owner.get("/billing/auto-topup/review?" + "&".join(f"{n}={v}" for n, v in wanted.items())).text
     assert "add 100 credits, or a multiple of them when 100 would not lift the balance above 150" in page

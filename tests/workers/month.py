@@ -225,6 +225,6 @@ class Month:
             return
         self._last_event = found[0]["id"]
         for event in [*found, *found]:
-            raw = json.dumps(event).encode()
+            raw = json.dumps(event, default=str).encode()
             self.ledger.record_stripe_event(event["id"], event["type"], None, False, None, raw, None, None)
             events.process_event(self.app, event["id"])

@@ -9,7 +9,7 @@ import pytest
 
 from tests.workers.test_with_local_stripe import MONEY_EVENTS, Shop, server, shop
 from tests.workers.world import ACCOUNT
-from workers import events
+from workers import events, maintenance
 
 __all__ = ["server", "shop"]
 
@@ -129,3 +129,33 @@ def test_an_early_fraud_warning_pauses_automatic_charges(shop: Shop, paid: dict[
     shop.world.ledger.record_stripe_event(event["id"], str(event["type"]), None, False, None, raw, None, None)
     events.process_event(shop.world.app, str(event["id"]))
     assert shop.world.ledger.get_auto_topup(ACCOUNT)["paused_reason"] == "fraud_warning"
+
+
+def test_refunds_of_automatic_charges_charge_nothing_by_themselves(shop: Shop) -> None:
+    """A refund of the charge, then of the purchase before it, each with all its events and a sweep."""
+    shop.world.spend(95)
+    shop.world.check()
+    assert (shop.charged, shop.world.balance) == (1, 105)
+    charged = shop.world.payment(shop.world.topup["payment_id"])["stripe_payment_intent_id"]
+    shop.deliver()
+    for amount in (50, 150, 300):
+        shop.client.v1.refunds.create({"payment_intent": str(charged), "amount": amount})
+        shop.deliver()
+        maintenance.sweep(shop.world.app)
+        shop.world.check()
+        assert shop.charged == 1
+    assert shop.world.balance == 5
+    assert shop.world.settings["paused_reason"] == "refunded"
+    assert len(shop.world.notices("topup.paused")) == 1
+
+
+def test_a_refund_in_part_charges_with_the_next_spend(shop: Shop, paid: dict[str, Any]) -> None:
+    shop.deliver()
+    shop.world.spend(185)
+    shop.client.v1.refunds.create({"payment_intent": intent(shop, paid), "amount": 50})
+    shop.deliver()
+    shop.world.check()
+    assert (shop.charged, shop.world.balance) == (1, 5), "the purchase alone"
+    shop.world.spend(1)
+    shop.world.check()
+    assert (shop.charged, shop.world.balance) == (2, 104)

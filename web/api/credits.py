@@ -126,7 +126,7 @@ def use(call: Call) -> Any:
     try:
         spent = call.services.ledger.spend_credits(account_id, event)
     except Refused as refusal:
-        raise explained(call, account_id, refusal) from None
+        raise explained(call, account_id, event["id"], refusal) from None
     if spent["topup_due"]:
         call.services.queue.hint(queue.CHECK_THRESHOLD, account_id)
     return {**spent, "id": event["id"]}

@@ -60,7 +60,7 @@ def place(call: Call) -> Response:
     try:
         placed = call.services.ledger.place_hold(account_id, hold)
     except Refused as refusal:
-        raise explained(call, account_id, refusal) from None
+        raise explained(call, account_id, hold["id"], refusal) from None
     _hint_topup(call, placed)
     return call.respond(placed, 200 if placed["replayed"] else 201)
 
@@ -197,5 +197,5 @@ def _refusal(call: Call, hold: models.Hold) -> dict[str, Any] | None:
     refusal = errors.from_sqlstate(raised["sqlstate"], raised["message"], raised["detail"])
     if refusal is None:
         raise RuntimeError(f"settle_hold answered the SQLSTATE {raised['sqlstate']}")
-    refusal = explained(call, hold["account_id"], refusal)
+    refusal = explained(call, hold["account_id"], hold["id"], refusal)
     return {"code": refusal.code, "detail": refusal.detail, **refusal.extra}

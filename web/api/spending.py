@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from shared import credits
+from shared import credits, queue
 from shared.errors import RefillError, Refused
 from web.api.usage_models import UsageData
 from web.endpoints import Call
@@ -69,11 +69,14 @@ def event_of(body: BaseModel) -> dict[str, Any]:
     return event
 
 
-def explained(call: Call, account_id: str, refusal: Refused) -> Refused:
-    """The refusal as the caller gets it: for want of credits with what helps, and a limit that bound is announced."""
+def explained(call: Call, account_id: str, event_id: str, refusal: Refused) -> Refused:
+    """The refusal as the caller gets it: for want of credits with what helps. A limit that bound is announced, and a lack of
+    credits arms auto top-up. event_id: of the spend or hold that was refused.
+    """
     if refusal.status != PAYMENT_REQUIRED:
         return refusal
     _announce(call, account_id, refusal)
+    _demand(call, account_id, event_id, refusal)
     return payment_required(refusal, call.services.settings.base_url)
 
 
@@ -90,6 +93,17 @@ def payment_required(refusal: Refused, base_url: str) -> Refused:
     return Refused(
         detail, code=refusal.code, status=PAYMENT_REQUIRED, **facts, purchase_url=f"{base_url}/billing#buy"
     )
+
+
+def _demand(call: Call, account_id: str, event_id: str, refusal: Refused) -> None:
+    """Has auto top-up charge for what was refused, where only a spend was missing: the refused one left no trace."""
+    if refusal.extra.get("topup") != "armed":
+        return
+    try:
+        if call.services.ledger.demand_topup(account_id, event_id):
+            call.services.queue.hint(queue.CHECK_THRESHOLD, account_id)
+    except RefillError:  # the next refusal asks again
+        log.warning("a refused spend could not arm auto top-up", extra={"account": account_id}, exc_info=True)
 
 
 def _announce(call: Call, account_id: str, refusal: Refused) -> None:

@@ -27,7 +27,7 @@ class Preview(Answer):
 
     outcome: Literal[
         "charge", "above_threshold", "no_payment_method", "open_topup", "paused", "account_paused", "declined",
-        "cap_day", "cap_month", "cap_per_hour", "dispute_open", "inquiry_open",
+        "cap_day", "cap_month", "cap_per_hour", "next_spend", "dispute_open", "inquiry_open",
     ]  # fmt: skip
     until: Annotated[str | None, Field(description="When what stands in the way of a charge ends.")]
     charge: PreviewCharge | None
