@@ -171,7 +171,7 @@ class PaymentCalls(Calls):
 
     def resume_auto_topup(self, account_id: str, actor: str) -> dict[str, Any]:
         """Lifts a pause by a person's decision. Answers as get_auto_topup plus topup_due. Refused: unknown_account,
-        state_conflict (off, or a dispute is open), consent_required (credits cost more than was agreed to).
+        state_conflict (off), consent_required (credits cost more than was agreed to).
         """
         return self._call("resume_auto_topup", p_account_id=account_id, p_actor=actor)
 

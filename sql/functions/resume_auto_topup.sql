@@ -1,24 +1,18 @@
--- Lifts a pause of auto top-up, by a person's decision. Callers: service. Idempotent.
--- Raises RF001 unknown_account, RF010 state_conflict (auto top-up is off, or a dispute is open), RF014 consent_required (credits
--- cost more than was agreed to).
+-- Lifts a pause of auto top-up, by a person's decision. While a dispute or an inquiry is open nothing is charged all the same
+-- (_charge_stop). Callers: service. Idempotent.
+-- Raises RF001 unknown_account, RF010 state_conflict (auto top-up is off), RF014 consent_required (credits cost more than was
+-- agreed to).
 create or replace function billing.resume_auto_topup(p_account_id text, p_actor text)
   returns jsonb
   language plpgsql volatile security definer set search_path = '' as $$
 declare
   v_settings billing.auto_topup_settings;
   v_rise     jsonb;
-  v_stop     text;
 begin
   perform billing._lock_account(p_account_id);
   select * into v_settings from billing.auto_topup_settings where account_id = p_account_id;
   if not coalesce(v_settings.enabled, false) then
     raise exception using errcode = 'RF010', message = 'Auto top-up is off; switch it on instead.';
-  end if;
-  v_stop := billing._open_dispute(p_account_id);
-  if v_stop is not null then
-    raise exception using errcode = 'RF010', message = case v_stop
-      when 'dispute' then 'A payment of this account is disputed: automatic charges can be resumed when the bank has decided.'
-      else 'The bank asks about a payment of this account: automatic charges can be resumed when it has closed its inquiry.' end;
   end if;
   v_rise := billing._price_rise(v_settings, null);
   if v_rise is not null then

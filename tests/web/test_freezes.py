@@ -64,6 +64,7 @@ def tell(ledger: Ledger, *statuses: str) -> None:
                 "status": said,
                 "reason": "fraudulent",
                 "created": int(time.time()),
+                "withdrawn": False,
             }
         )
     ledger.reverse_payment("pay_1", ledger.get_reversals("pay_1")["version"], facts)

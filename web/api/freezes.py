@@ -66,7 +66,7 @@ class UnfrozenOut(Answer):
 )
 def unfreeze(call: Call) -> Any:
     """The account may spend again, whatever the bank decides later. Another dispute, or an inquiry that becomes a dispute,
-    freezes it again. Automatic charges stay paused until a person resumes them, which is possible once no dispute is open.
+    freezes it again. Automatic charges stay paused until a person resumes them, and while a dispute or an inquiry is open.
     With a key that is bound to no account alone.
     """
     body: Unfreezing = call.body

@@ -24,6 +24,7 @@ from web.services import services
 HERE = "/billing/auto-topup"
 CONSENTS_SHOWN = 20
 DEARER = "The price has changed. Look at it, and tick the box to allow it. Nothing was saved."
+WAITS_FOR_BANK = ("dispute_open", "inquiry_open")
 NO_CARD = "There is no card to charge. Add a card first."
 FIELDS = ("threshold", "mode", "amount", "cap_day", "cap_month", "per_hour", "card", "currency")
 _AT_FIELD = {"caps.day": "cap_day", "caps.month": "cap_month", "caps.per_hour": "per_hour"}
@@ -155,6 +156,8 @@ def _done(owner: Visitor, state: Mapping[str, Any], said: str) -> Response:
     if state["topup_due"]:
         services().queue.hint(queue.CHECK_THRESHOLD, owner.account_id)
         said += " The card is charged now."
+    elif state["paused_reason"] in WAITS_FOR_BANK:
+        said += " Nothing is charged until the bank has decided about the payment."
     return frame.told(said, HERE)
 
 

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 from shared.dead_letters import DeadLetters
 from shared.errors import DatabaseUnavailable, QueueUnavailable, Refused
 from shared.ledger import patient
-from web import topups
+from web import reasons, topups
 from web.dead_letters import dead_letters
 from web.pages import errors
 from web.pages.frame import action
@@ -94,7 +94,10 @@ def paused() -> str:
 def resume() -> str | Response:
     """Lifts the pause of an account's auto top-up."""
     account_id = request.form.get("account_id", "").replace("\0", "")
-    topups.resume(services(), account_id, frame.operator().actor)
+    state = topups.resume(services(), account_id, frame.operator().actor)
+    if state["paused_reason"] is not None:
+        why = reasons.in_words(str(state["paused_reason"]))
+        return f"The pause of {account_id} is lifted. Nothing is charged yet: {why}."
     return f"Auto top-up of {account_id} goes on."
 
 
