@@ -1,4 +1,4 @@
-"""A year of one account, a day at a time: what was there a day ago becomes a day older, in the books and at the local Stripe.
+"""A year of one account by days: what was there becomes a day older each night, in the books and at the local Stripe.
 
 Both clocks stay where they are, so that every time at Stripe and in the books means the same.
 """
@@ -171,7 +171,8 @@ class Year(Month):
             " left join billing.subscription_grants g on t.source_kind = 'invoice_line' and g.id = t.source_id"
             " where not case t.kind"
             "   when 'signup' then t.amount = 50000000"
-            "   when 'usage' then t.amount = -(select sum(u.credits) from billing.credit_usage u where u.transaction_id = t.id)"
+            "   when 'usage' then -t.amount = ("
+            "     select sum(u.credits) from billing.credit_usage u where u.transaction_id = t.id)"
             "   when 'purchase' then p.purpose = 'purchase' and t.amount = p.credits and p.status = 'succeeded'"
             "   when 'topup' then p.purpose = 'topup' and t.amount = p.credits and p.status = 'succeeded'"
             "   when 'subscription' then t.amount = g.credits"
