@@ -26,15 +26,18 @@ insert into billing.auto_topup_settings
   (account_id, enabled, threshold, mode, credits, package_id, currency, cap_day, cap_month, cap_per_hour)
   select 'acc_' || i, true, 10000000, 'fixed', 100000000, 'credits_100', 'usd', 100000, 1000000, 10
     from generate_series(1, {count}) i;
+insert into billing.auto_topup_consents (account_id, actor, enabled, text_version, settings, price)
+  select s.account_id, 'bench', true, 'bench', to_jsonb(s), billing._agreed_price(s) from billing.auto_topup_settings s;
 set session_replication_role = origin;
 """
 MAKE_DUE = """
-update billing.credit_balances set balance = 0, topup_due_at = now()
+update billing.credit_balances set balance = 0, topup_due_at = now(), topup_cause = 'refused:bench', topup_cause_entry = 0
  where account_id in (select 'acc_' || (%s + i * %s) from generate_series(1, %s) i)
 """
 FORGET = """
-update billing.topups set state = 'canceled', next_attempt_at = 'infinity';
-update billing.credit_balances set balance = 1000000000, topup_due_at = null where topup_due_at is not null;
+update billing.topups set state = 'canceled', dead_at = now(), next_attempt_at = 'infinity';
+update billing.credit_balances set balance = 1000000000, topup_due_at = null, topup_cause = null
+ where topup_due_at is not null;
 """
 
 

@@ -81,6 +81,7 @@ begin
     returned_credits = v_line.returned_credits, forgone_credits = v_line.forgone_credits, updated_at = now()
    where id = p_line_id and not v_line.is_open;
   if v_sum > 0 then
+    perform billing._mark_crossings(p_account_id, null); -- no spend
     perform billing._notify(p_account_id, 'subscription.credits_returned', p_line_id, jsonb_build_object('credits', v_sum,
       'plan', (select name from billing.subscription_plans where id = v_line.plan_id), 'amount', -v_line.amount,
       'currency', v_line.currency));

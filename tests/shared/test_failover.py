@@ -158,7 +158,7 @@ def standby(own_postgres: Postgres) -> Iterator[Postgres]:
     log = server.directory / "basebackup.log"
     server.data.mkdir(mode=0o700)
     shutil.chown(server.data, own_postgres.user or None)
-    assert Guarded(copy, log, user=own_postgres.user).wait() == 0, log.read_text()
+    assert Guarded(copy, log, user=own_postgres.user or None).wait() == 0, log.read_text()
     shutil.copy(own_postgres.directory / "postgres.password", server.directory / "postgres.password")
     with server:
         yield server

@@ -22,7 +22,9 @@ LETTERS, TOPUPS, PAUSED, INVARIANTS = (
     "/ops/topups/paused",
     "/ops/invariants",
 )
-TOPUP_STATES = ("open", "processing", "unknown", "action_required", "declined", "canceled", "succeeded")
+TOPUP_STATES = (
+    "open", "processing", "unknown", "action_required", "canceling", "declined", "canceled", "succeeded",
+)  # fmt: skip
 SHOWN = 100
 # A worker of web is ended when an answer takes a minute.
 CHECK_LIMIT_MS = 45_000
