@@ -267,18 +267,6 @@ def test_a_downgrade_to_nothing_gives_time_back_and_later_grants_are_whole(books
     assert books.lots() == {"il_0": 250, "il_1": 500}
 
 
-def test_credits_that_a_change_of_plan_takes_back_charge_no_card_until_the_next_spend(books: Books) -> None:
-    first(books)
-    books.ledger.set_default_payment_method("a", "pm_1", {"brand": "visa"}, "test")
-    books.enable(threshold=300 * CREDIT)
-    books.spend(150)
-    half(books, unused(), total=-1250, amount_paid=0)
-    assert (books.balance(), books.ask(demand=False)["reason"]) == (100, "next_spend")
-    books.spend(1)
-    assert books.ask(demand=False)["topup_id"]
-    books.assert_sound()
-
-
 def test_credits_that_have_expired_are_not_asked_of_later_lines(books: Books) -> None:
     books.query("update billing.subscription_plans set credits_expire = true where id = 'small'")
     now = int(books.value("select extract(epoch from now())"))

@@ -89,3 +89,15 @@ def test_a_grant_is_rounded_down_to_the_micro_credit(books: Books) -> None:
     half(books, rest(1, "price_pro"))
     assert books.value("select granted from billing.credit_lots") == 2500 * CREDIT // 7900
     books.assert_sound()
+
+
+def test_credits_that_a_change_of_plan_takes_back_charge_no_card_until_the_next_spend(books: Books) -> None:
+    first(books)
+    books.ledger.set_default_payment_method("a", "pm_1", {"brand": "visa"}, "test")
+    books.enable(threshold=300 * CREDIT)
+    books.spend(150)
+    half(books, unused(), total=-1250, amount_paid=0)
+    assert (books.balance(), books.ask(demand=False)["reason"]) == (100, "next_spend")
+    books.spend(1)
+    assert books.ask(demand=False)["topup_id"]
+    books.assert_sound()
