@@ -114,6 +114,7 @@ def test_a_new_card_has_the_threshold_looked_at(
     caps = {"day": 10_000, "month": 50_000, "per_hour": 3, "currency": "usd"}
     topup = {"enabled": True, "threshold": 500_000_000, "mode": "fixed", "credits": 600_000_000, "caps": caps}
     ledger.set_auto_topup("acme", topup | {"text_version": CONSENT_TEXT_VERSION}, "tests")
+    ledger.spend_credits("acme", {"id": "spent", "amount": 1_000_000})
     add_card(owner, client_at_stripe)
     assert (queues.CHECK_THRESHOLD, "acme") in hints
 

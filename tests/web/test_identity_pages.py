@@ -148,6 +148,7 @@ PAGES: dict[tuple[str, str], tuple[int, int, int] | None] = {
     ("GET", "/ops/accounts/<account_id>"): (401, 403, 403),
     ("POST", "/ops/accounts/adjust"): (401, 403, 403),
     ("POST", "/ops/accounts/extend-lot"): (401, 403, 403),
+    ("POST", "/ops/accounts/unfreeze"): (401, 403, 403),
     ("GET", "/ops/adjustments"): (401, 403, 403),
     ("POST", "/ops/adjustments/decide"): (401, 403, 403),
     ("GET", "/ops/reconciliation"): (401, 403, 403),

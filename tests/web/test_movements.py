@@ -9,7 +9,13 @@ import pytest
 from web.pages.movements import Explained, Link, explained
 
 CREDIT = 1_000_000
-PAID = {"id": "pay_1", "amount": 1050, "currency": "usd", "receipt_url": "https://pay.stripe.com/r"}
+PAID = {
+    "id": "pay_1",
+    "amount": 1050,
+    "discount": 0,
+    "currency": "usd",
+    "receipt_url": "https://pay.stripe.com/r",
+}
 RECEIPT = [Link("https://pay.stripe.com/r", "Receipt")]
 
 

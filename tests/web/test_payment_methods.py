@@ -110,7 +110,7 @@ def test_card_is_added_listed_chosen_and_removed(shop: Shop) -> None:
     assert sorted(shop.listed()) == sorted([(first, False), (second, True)])
     card = shop.client.get(METHODS, headers=shop.headers).json["data"][0]
     assert set(card) == {"id", "brand", "last4", "exp_month", "exp_year", "default"}
-    assert (card["brand"], card["last4"]) == ("amex", "0005")
+    assert (card["brand"], card["last4"]) == ("amex", "8431")
     at_stripe = shop.stripe.v1.customers.retrieve(shop.customer).invoice_settings
     assert at_stripe is not None
     assert at_stripe.default_payment_method == second
