@@ -172,7 +172,7 @@ def test_a_full_refund_names_the_one_click_that_resumes(
     )
     assert "add another card" not in said
     page = owner.get("/billing/auto-topup").text
-    assert "An owner can resume it; then the next spend may charge the card." in page
+    assert "An owner can resume it; after that, spending may charge the card again." in page
     assert 'action="/billing/auto-topup/resume"' in page
 
 

@@ -64,6 +64,7 @@ PAYLOADS: dict[str, dict[str, Any]] = {
                                         "currency": "usd", "reason": "no_subscription", "account_id": ACCOUNT},
     "dispute.opened": DISPUTE,
     "account.email_changed": {"to": "old@example.com"},
+    "account.email_refused": {},
     "member.invited": {"invitation_id": "inv_1", "role": "admin"},
     "dispute.closed": {**DISPUTE, "status": "lost"},
     "operations.fraud_warning": {"payment_id": "pay_1", "account_id": ACCOUNT, "amount": 1_050, "currency": "usd",

@@ -216,6 +216,8 @@ def test_prune_goes_on_until_nothing_is_old(world: World, monkeypatch: pytest.Mo
     for number in range(5):
         world.ledger.begin_request("me", f"k{number}", "00000000-0000-0000-0000-000000000001")
         world.ledger.finish_request("me", f"k{number}", 200, {})
-    world.query("update billing.idempotent_requests set created_at = now() - interval '8 days'")
+    world.query(
+        "update billing.idempotent_requests set created_at = now() - interval '8 days', lease_until = now()"
+    )
     maintenance.prune(world.app)
     assert world.query("select count(*) as n from billing.idempotent_requests")[0]["n"] == 0
