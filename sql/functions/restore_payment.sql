@@ -27,9 +27,9 @@ begin
   if found then
     if p_row->>'topup_id' is not null then
       insert into billing.topups (id, account_id, payment_id, state, stripe_customer_id, payment_method,
-        stripe_payment_intent_id, reason, confirming_at, created_at, finished_at, dead_at)
+        stripe_payment_intent_id, reason, confirming_at, created_at, finished_at, dead_at, cause)
       values (p_row->>'topup_id', v_account, p_row->>'id', 'succeeded', p_row->>'customer', p_row->>'payment_method',
-        p_facts->>'payment_intent', 'restored', v_created, v_created, now(), now());
+        p_facts->>'payment_intent', 'restored', v_created, v_created, now(), now(), 'restored:' || (p_row->>'id'));
     end if;
     insert into billing.audit_log (account_id, actor, action, subject, details)
     values (v_account, 'reconciliation', 'payment.restored', p_row->>'id', p_row);

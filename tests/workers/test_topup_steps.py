@@ -124,6 +124,7 @@ def test_the_last_look_of_the_model_is_that_of_the_ledger(world: World, topup: s
         world.query(
             "update billing.auto_topup_settings set threshold = %s", 10 * CREDIT if scene.needed else 0
         )
+        world.query("update billing.credit_balances set topup_cause = 'refused:test', topup_cause_entry = 0")
         charge = Charge(state=state, has_intent=True, sent=sent, dead=state in DEAD, intent=UNCONFIRMED)
         looked = [
             left for _, left, worker in Model()._look(scene, charge)
