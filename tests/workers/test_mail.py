@@ -32,6 +32,7 @@ DISPUTE = {
     "reason": "fraudulent",
 }
 PAYLOADS: dict[str, dict[str, Any]] = {
+    "account.email_refused": {},
     "topup.recovered": {**TOPUP, "failing_since": "2027-01-01T00:00:00+00:00"},
     "payment.action_required": TOPUP,
     "account.grace": {"reason": "card_declined", "grace_until": "2027-01-01T00:00:00+00:00", "credits": 5_000_000},
