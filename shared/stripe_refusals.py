@@ -145,6 +145,7 @@ RULES: Final = (
     ),
     _Rule(INVALID_EMAIL, frozenset({"email_invalid"})),
     _Rule(INVALID_EMAIL, param=r"(^|_|\[)email\]?$"),
+    _Rule(INVALID_EMAIL, said=r"^Invalid email address\b"),
     # Of another mode or another Stripe account: "No such customer: 'cus_1'; a similar object exists in test mode, …".
     _Rule(CUSTOMER_MISSING, _MISSING, param=r"^customer$"),
     _Rule(CUSTOMER_MISSING, _MISSING, said=r"^No such customer\b"),

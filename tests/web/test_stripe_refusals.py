@@ -41,6 +41,7 @@ CLASSES: list[tuple[str, dict[str, Any], str, dict[str, Any], str, int]] = [
         422,
     ),
     (INTENT, PACKAGE, INTENTS, {"param": "receipt_email", "message": "Invalid email"}, "invalid_email", 422),
+    (INTENT, PACKAGE, INTENTS, {"message": "Invalid email address: a@b"}, "invalid_email", 422),
     (
         CHECKOUT,
         PLAN,
