@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+import time
 from typing import Any
 
 import pytest
@@ -54,13 +55,13 @@ def ties_out(found: dict[str, Any]) -> None:
 
 
 def told(books: Books, payment: str, refunded: int, dispute: tuple[str, int, bool] | None = None) -> None:
-    refund = {"id": f"re_{payment}", "amount": refunded, "reason": None, "created": 1}
+    refund = {"id": f"re_{payment}", "amount": refunded, "reason": None, "created": time.time()}
     status = "succeeded" if refunded else "failed"
     facts: dict[str, Any] = {"refunds": [refund | {"status": status}], "disputes": []}
     if dispute is not None:
         status, amount, withdrawn = dispute
         facts["disputes"] = [
-            {"id": f"dp_{payment}", "amount": amount, "status": status, "reason": None, "created": 1,
+            {"id": f"dp_{payment}", "amount": amount, "status": status, "reason": None, "created": time.time(),
              "withdrawn": withdrawn}
         ]  # fmt: skip
     version = books.ledger.get_reversals(payment)["version"]
